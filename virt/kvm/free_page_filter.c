@@ -1,0 +1,647 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Free page filter: drop pages that the guest reported free from the dirty
+ * log.
+ *
+ * A memslot that logs dirty pages has a third bitmap of the same size, the
+ * touched bitmap T.  KVM_FPR_ARM zeroes T and protects the pages again, so
+ * that from then on every write sets the page's bit in T and then in the dirty
+ * bitmap D.  A page that the guest names free after that, and whose bit in T
+ * is clear, has a content that nobody needs: KVM_FPR_SET_BITMAP clears its bit
+ * in D.  KVM_GET_DIRTY_LOG and KVM_CLEAR_DIRTY_LOG know nothing of all this.
+ *
+ * Everything here runs under slots_lock, as do the two ioctls above and every
+ * change of a memslot; only marking a page (kvm_fpr_touch()) does not.
+ *
+ * Documentation/virt/kvm/free-page-filter.rst argues why no write is lost.
+ */
+#include <linux/bitmap.h>
+#include <linux/capability.h>
+#include <linux/kvm_fpr.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/xarray.h>
+
+#include "kvm_mm.h"
+
+#define FPR_SUPPORTED_FLAGS	(KVM_FPR_FLAG_CONFIRM | KVM_FPR_FLAG_FOREIGN)
+
+/* Pages of one chunk: slots_lock is dropped between chunks. */
+#define FPR_CHUNK_PAGES		(PAGE_SIZE * BITS_PER_BYTE)
+#define FPR_CHUNK_LONGS		(FPR_CHUNK_PAGES / BITS_PER_LONG)
+
+/* Words of a bitmap worked on between two offers to reschedule. */
+#define FPR_RESCHED_LONGS	(SZ_32K / sizeof(long))
+
+/*
+ * Bitmaps over one chunk.  Memslots need not begin at a multiple of
+ * BITS_PER_LONG pages from the chunk, so a word of a slot's bitmap can stick
+ * out at either end: hence the spare words.
+ */
+struct fpr_chunk {
+	gfn_t start;
+	gfn_t end;
+	/* What the guest reported free. */
+	unsigned long report[FPR_CHUNK_LONGS + 2];
+	/* Confirmed by at least one address space. */
+	unsigned long agreed[FPR_CHUNK_LONGS + 2];
+	/* Mapped by an address space that does not confirm them. */
+	unsigned long refused[FPR_CHUNK_LONGS + 2];
+};
+
+/* One counter for all VMs, so that no number is ever used twice. */
+static atomic64_t fpr_last_epoch = ATOMIC64_INIT(0);
+
+/*
+ * VMs whose owner lets other processes call.  A field of struct kvm would
+ * change a layout that modules besides kvm.ko were built for.
+ */
+static DEFINE_XARRAY(fpr_foreign_vms);
+
+bool __weak kvm_arch_fpr_supported(struct kvm *kvm)
+{
+	return !kvm_arch_has_private_mem(kvm);
+}
+
+void __weak kvm_arch_fpr_protect_slot(struct kvm *kvm,
+				      struct kvm_memory_slot *slot)
+{
+	kvm_fpr_protect_dirty(kvm, slot);
+}
+
+static int fpr_check_vm(struct kvm *kvm)
+{
+	if (!kvm_arch_fpr_supported(kvm))
+		return -EOPNOTSUPP;
+	if (kvm->dirty_ring_size)
+		return -ENXIO;
+	return 0;
+}
+
+/**
+ * kvm_fpr_check_extension - answer to KVM_CHECK_EXTENSION
+ * @kvm: the VM that is asked, NULL for the system
+ *
+ * Return: the mask of supported flags, 0 for a VM that can not use the filter.
+ */
+int kvm_fpr_check_extension(struct kvm *kvm)
+{
+	return kvm && fpr_check_vm(kvm) ? 0 : FPR_SUPPORTED_FLAGS;
+}
+
+/**
+ * kvm_fpr_enable_cap - let other processes call, or no longer
+ * @kvm: the VM
+ * @cap: args[0] is KVM_FPR_FLAG_FOREIGN or 0
+ *
+ * Return: 0, -EINVAL for anything else in @cap, -ENOMEM.
+ */
+int kvm_fpr_enable_cap(struct kvm *kvm, const struct kvm_enable_cap *cap)
+{
+	if (cap->flags || cap->args[0] & ~(u64)KVM_FPR_FLAG_FOREIGN ||
+	    cap->args[1] || cap->args[2] || cap->args[3])
+		return -EINVAL;
+
+	if (!cap->args[0]) {
+		xa_erase(&fpr_foreign_vms, (unsigned long)kvm);
+		return 0;
+	}
+	return xa_err(xa_store(&fpr_foreign_vms, (unsigned long)kvm,
+			       xa_mk_value(1), GFP_KERNEL_ACCOUNT));
+}
+
+/**
+ * kvm_fpr_destroy_vm - forget what is known of a VM
+ * @kvm: the VM, which nobody refers to any more
+ */
+void kvm_fpr_destroy_vm(struct kvm *kvm)
+{
+	xa_erase(&fpr_foreign_vms, (unsigned long)kvm);
+}
+
+static bool fpr_may_call(struct kvm *kvm)
+{
+	return kvm->mm == current->mm ||
+	       xa_load(&fpr_foreign_vms, (unsigned long)kvm) ||
+	       capable(CAP_SYS_ADMIN);
+}
+
+static struct kvm_fpr_stamp *fpr_stamp(struct kvm_memory_slot *slot)
+{
+	return (void *)slot->dirty_bitmap + kvm_fpr_alloc_bytes(slot) -
+	       sizeof(struct kvm_fpr_stamp);
+}
+
+/*
+ * Whether T of @slot tells the writes since @epoch began, and tells them of
+ * the gfns that the slot has now.  A slot that was created, or whose logging
+ * was switched on, after ARM has a fresh T over pages that were not protected,
+ * and no stamp; a slot that moved keeps its T and stamp, but a report names
+ * other pages of it.
+ */
+static bool fpr_takes_part(struct kvm *kvm, struct kvm_memory_slot *slot,
+			   u64 epoch)
+{
+	lockdep_assert_held(&kvm->slots_lock);
+
+	return slot->dirty_bitmap && fpr_stamp(slot)->epoch == epoch &&
+	       fpr_stamp(slot)->base_gfn == slot->base_gfn;
+}
+
+/* Every memslot of every address space; the caller holds slots_lock. */
+#define fpr_for_each_memslot(kvm, as_id, bkt, slot)			\
+	for (as_id = 0; as_id < kvm_arch_nr_memslot_as_ids(kvm); as_id++) \
+		kvm_for_each_memslot(slot, bkt, __kvm_memslots(kvm, as_id))
+
+static void fpr_clear_stamps(struct kvm *kvm)
+{
+	struct kvm_memory_slot *slot;
+	int as_id, bkt;
+
+	lockdep_assert_held(&kvm->slots_lock);
+
+	fpr_for_each_memslot(kvm, as_id, bkt, slot) {
+		if (slot->dirty_bitmap)
+			*fpr_stamp(slot) = (struct kvm_fpr_stamp) {};
+	}
+}
+
+static void fpr_zero_touched(struct kvm_memory_slot *slot)
+{
+	unsigned long *touched = kvm_fpr_touched_bitmap(slot);
+	unsigned long i;
+
+	for (i = 0; i < BITS_TO_LONGS(slot->npages); i++) {
+		WRITE_ONCE(touched[i], 0);
+		if (!(i % FPR_RESCHED_LONGS))
+			cond_resched();
+	}
+}
+
+static unsigned long fpr_count_dirty(struct kvm_memory_slot *slot)
+{
+	unsigned long i, n = 0;
+
+	for (i = 0; i < BITS_TO_LONGS(slot->npages); i++) {
+		n += hweight_long(READ_ONCE(slot->dirty_bitmap[i]));
+		if (!(i % FPR_RESCHED_LONGS))
+			cond_resched();
+	}
+	return n;
+}
+
+/**
+ * kvm_fpr_protect_dirty - protect the pages of a slot that are in D
+ * @kvm: the VM
+ * @slot: the memslot, which logs dirty pages
+ *
+ * A page whose bit in D is clear is protected already: GET, CLEAR and
+ * SET_BITMAP leave no writable page behind without its bit, and a fault
+ * handler that made a page writable and did not yet set the bit either is
+ * still to set the bit in T, or was waited for (see fpr_arm()).
+ *
+ * Context: slots_lock held, mmu_lock not.  The caller flushes the TLBs.
+ */
+void kvm_fpr_protect_dirty(struct kvm *kvm, struct kvm_memory_slot *slot)
+{
+	unsigned long i, mask;
+
+	lockdep_assert_held(&kvm->slots_lock);
+
+	KVM_MMU_LOCK(kvm);
+	for (i = 0; i < BITS_TO_LONGS(slot->npages); i++) {
+		mask = READ_ONCE(slot->dirty_bitmap[i]);
+		/* Architectures use __ffs() on the mask. */
+		if (mask)
+			kvm_arch_mmu_enable_log_dirty_pt_masked(kvm, slot,
+								i * BITS_PER_LONG,
+								mask);
+#ifdef KVM_HAVE_MMU_RWLOCK
+		cond_resched_rwlock_write(&kvm->mmu_lock);
+#else
+		cond_resched_lock(&kvm->mmu_lock);
+#endif
+	}
+	KVM_MMU_UNLOCK(kvm);
+}
+
+static void fpr_protect_slot(struct kvm *kvm, struct kvm_memory_slot *slot)
+{
+	unsigned long nr_dirty = fpr_count_dirty(slot);
+
+	if (!nr_dirty)
+		return;
+
+	/*
+	 * One walk over everything is cheap per page, but pays for every page;
+	 * where little is dirty it is cheaper to look each page up.
+	 */
+	if (nr_dirty < slot->npages / 16)
+		kvm_fpr_protect_dirty(kvm, slot);
+	else
+		kvm_arch_fpr_protect_slot(kvm, slot);
+}
+
+/*
+ * The order of the steps is what makes the filter safe:
+ *
+ * - Old stamps go first, new ones come last: T means nothing in between.
+ * - The drain comes between zeroing T and protecting.  A fault handler may
+ *   have set a page's bit in T just before it was zeroed, and make the page
+ *   writable only after the walk has passed it: D set, T clear, and the next
+ *   write would leave no trace in T.  Handlers run in a read section of
+ *   kvm->srcu, and one that begins later sets the bit in T again.
+ * - The TLB flush comes before the stamps, else a stale translation could be
+ *   written through.
+ */
+static void fpr_arm(struct kvm *kvm, u64 epoch)
+{
+	struct kvm_memory_slot *slot;
+	int as_id, bkt;
+
+	lockdep_assert_held(&kvm->slots_lock);
+
+	fpr_clear_stamps(kvm);
+
+	fpr_for_each_memslot(kvm, as_id, bkt, slot) {
+		if (!slot->dirty_bitmap)
+			continue;
+		kvm_arch_sync_dirty_log(kvm, slot);
+		fpr_zero_touched(slot);
+	}
+
+	synchronize_srcu_expedited(&kvm->srcu);
+
+	fpr_for_each_memslot(kvm, as_id, bkt, slot) {
+		if (!slot->dirty_bitmap)
+			continue;
+		fpr_protect_slot(kvm, slot);
+		cond_resched();
+	}
+
+	kvm_flush_remote_tlbs(kvm);
+
+	fpr_for_each_memslot(kvm, as_id, bkt, slot) {
+		if (slot->dirty_bitmap)
+			*fpr_stamp(slot) = (struct kvm_fpr_stamp) {
+				.epoch = epoch,
+				.base_gfn = slot->base_gfn,
+			};
+	}
+}
+
+static int fpr_ioctl_arm(struct kvm *kvm, struct kvm_fpr_arm __user *argp)
+{
+	struct kvm_fpr_arm arm;
+	u64 epoch;
+
+	if (copy_from_user(&arm, argp, sizeof(arm)))
+		return -EFAULT;
+	if (arm.flags || arm.pad ||
+	    memchr_inv(arm.reserved, 0, sizeof(arm.reserved)))
+		return -EINVAL;
+
+	/* Told first, so that nothing can fail once the epoch has begun. */
+	epoch = atomic64_inc_return(&fpr_last_epoch);
+	if (put_user(epoch, &argp->epoch))
+		return -EFAULT;
+
+	mutex_lock(&kvm->slots_lock);
+	fpr_arm(kvm, epoch);
+	mutex_unlock(&kvm->slots_lock);
+	return 0;
+}
+
+/* BITS_PER_LONG bits of a chunk's bitmap from bit @off on; @off > -BITS_PER_LONG. */
+static unsigned long fpr_get_bits(const unsigned long *bitmap, long off)
+{
+	unsigned long bit = off + BITS_PER_LONG;
+	unsigned long shift = bit % BITS_PER_LONG;
+	unsigned long word = bitmap[BIT_WORD(bit)] >> shift;
+
+	if (shift)
+		word |= bitmap[BIT_WORD(bit) + 1] << (BITS_PER_LONG - shift);
+	return word;
+}
+
+/* Sets bits of a chunk's bitmap, @off as for fpr_get_bits(). */
+static void fpr_or_bits(unsigned long *bitmap, long off, unsigned long word)
+{
+	unsigned long bit = off + BITS_PER_LONG;
+	unsigned long shift = bit % BITS_PER_LONG;
+
+	bitmap[BIT_WORD(bit)] |= word << shift;
+	if (shift)
+		bitmap[BIT_WORD(bit) + 1] |= word >> (BITS_PER_LONG - shift);
+}
+
+/*
+ * Clears in @dirty the pages of @report that are not in @touched, and returns
+ * them.  A page that is written while we do so may have had its bit in @dirty
+ * set before we cleared it; then its bit in @touched was set earlier still, so
+ * the second look sees it and the bit is put back.
+ */
+static unsigned long fpr_filter_word(unsigned long *dirty,
+				     const unsigned long *touched,
+				     unsigned long report, u64 *nr_filtered)
+{
+	unsigned long free, again, old;
+
+	free = report & ~READ_ONCE(*touched);
+	/* Nothing to clear: a write that comes now sets a bit that stays. */
+	if (!(READ_ONCE(*dirty) & free))
+		return free;
+
+	/* A full barrier, which pairs with the one in kvm_fpr_touch(). */
+	old = atomic_long_fetch_andnot(free, (atomic_long_t *)dirty);
+	again = READ_ONCE(*touched) & free;
+	if (again)
+		atomic_long_or(again, (atomic_long_t *)dirty);
+
+	*nr_filtered += hweight_long(old & free & ~again);
+	return free & ~again;
+}
+
+static void fpr_filter_slot(struct kvm *kvm, struct kvm_memory_slot *slot,
+			    u64 epoch, struct fpr_chunk *chunk,
+			    u64 *nr_filtered)
+{
+	gfn_t first = max(slot->base_gfn, chunk->start) - slot->base_gfn;
+	gfn_t last = min(slot->base_gfn + slot->npages, chunk->end) - 1 -
+		     slot->base_gfn;
+	bool takes_part = fpr_takes_part(kvm, slot, epoch);
+	unsigned long i, report, confirmed, mask;
+	long off;
+
+	for (i = BIT_WORD(first); i <= BIT_WORD(last); i++) {
+		mask = ~0UL;
+		if (i == BIT_WORD(first))
+			mask &= BITMAP_FIRST_WORD_MASK(first);
+		if (i == BIT_WORD(last))
+			mask &= BITMAP_LAST_WORD_MASK(last + 1);
+
+		off = slot->base_gfn + i * BITS_PER_LONG - chunk->start;
+		report = fpr_get_bits(chunk->report, off) & mask;
+		if (!report)
+			continue;
+
+		confirmed = 0;
+		if (takes_part)
+			confirmed = fpr_filter_word(&slot->dirty_bitmap[i],
+						    &kvm_fpr_touched_bitmap(slot)[i],
+						    report, nr_filtered);
+		fpr_or_bits(chunk->agreed, off, confirmed);
+		fpr_or_bits(chunk->refused, off, report & ~confirmed);
+	}
+}
+
+static bool fpr_is_current_epoch(struct kvm *kvm, u64 epoch)
+{
+	struct kvm_memory_slot *slot;
+	int as_id, bkt;
+
+	fpr_for_each_memslot(kvm, as_id, bkt, slot) {
+		if (fpr_takes_part(kvm, slot, epoch))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Whether a report of @epoch can say anything of the range.  Where the range
+ * holds no slot that logs, as the rest of a large one may that was interrupted,
+ * there is nothing to say, and that is no error.
+ */
+static int fpr_check_epoch(struct kvm *kvm, gfn_t start, gfn_t end, u64 epoch)
+{
+	struct kvm_memslot_iter iter;
+	bool logging = false;
+	int as_id;
+
+	for (as_id = 0; as_id < kvm_arch_nr_memslot_as_ids(kvm); as_id++) {
+		kvm_for_each_memslot_in_gfn_range(&iter,
+						  __kvm_memslots(kvm, as_id),
+						  start, end) {
+			if (fpr_takes_part(kvm, iter.slot, epoch))
+				return 0;
+			logging |= !!iter.slot->dirty_bitmap;
+		}
+	}
+	return !logging && fpr_is_current_epoch(kvm, epoch) ? 0 : -ESTALE;
+}
+
+static void fpr_filter_chunk(struct kvm *kvm, u64 epoch,
+			     struct fpr_chunk *chunk, u64 *nr_filtered)
+{
+	struct kvm_memslot_iter iter;
+	int as_id;
+
+	lockdep_assert_held(&kvm->slots_lock);
+
+	for (as_id = 0; as_id < kvm_arch_nr_memslot_as_ids(kvm); as_id++) {
+		kvm_for_each_memslot_in_gfn_range(&iter,
+						  __kvm_memslots(kvm, as_id),
+						  chunk->start, chunk->end)
+			fpr_filter_slot(kvm, iter.slot, epoch, chunk,
+					nr_filtered);
+	}
+}
+
+/* User memory holds bitmaps in whole 64-bit words. */
+static size_t fpr_bitmap_bytes(u64 npages)
+{
+	return DIV_ROUND_UP_ULL(npages, 64) * sizeof(u64);
+}
+
+/*
+ * One chunk of @set, which begins at @set->gpa, of a range of the caller's.
+ * User memory is accessed outside slots_lock: a page of it that is slow to come
+ * must not hold up the VM.
+ */
+static int fpr_set_chunk(struct kvm *kvm, struct kvm_fpr_bitmap *set,
+			 gfn_t range_start, gfn_t range_end,
+			 struct fpr_chunk *chunk)
+{
+	unsigned long npages = chunk->end - chunk->start;
+	size_t bytes = fpr_bitmap_bytes(npages);
+	bool confirm = set->flags & KVM_FPR_FLAG_CONFIRM;
+	unsigned long *report = chunk->report + 1;
+	unsigned long *confirmed = chunk->agreed + 1;
+	int r;
+
+	memset(chunk->report, 0, sizeof(chunk->report));
+	memset(chunk->agreed, 0, sizeof(chunk->agreed));
+	memset(chunk->refused, 0, sizeof(chunk->refused));
+
+	if (copy_from_user(report, u64_to_user_ptr(set->bitmap), bytes))
+		return -EFAULT;
+	bitmap_clear(report, npages, bytes * BITS_PER_BYTE - npages);
+
+	/* Found out before the dirty log changes, as far as that can be. */
+	if (confirm && fault_in_writeable(u64_to_user_ptr(set->confirmed), bytes))
+		return -EFAULT;
+
+	mutex_lock(&kvm->slots_lock);
+	r = fpr_check_epoch(kvm, range_start, range_end, set->epoch);
+	if (!r)
+		fpr_filter_chunk(kvm, set->epoch, chunk, &set->nr_filtered);
+	mutex_unlock(&kvm->slots_lock);
+	if (r)
+		return r;
+
+	/*
+	 * A gfn that several address spaces map is disposable if all of them
+	 * say so.
+	 */
+	bitmap_andnot(confirmed, confirmed, chunk->refused + 1, npages);
+	set->nr_confirmed += bitmap_weight(confirmed, npages);
+
+	/*
+	 * Should this fail, pages were dropped from the dirty log that the
+	 * caller does not know of: it will still copy what it had to copy.
+	 */
+	if (confirm && copy_to_user(u64_to_user_ptr(set->confirmed), confirmed,
+				    bytes))
+		return -EFAULT;
+	return 0;
+}
+
+static void fpr_advance(struct kvm_fpr_bitmap *set, unsigned long npages)
+{
+	set->gpa += (u64)npages << PAGE_SHIFT;
+	set->size -= (u64)npages << PAGE_SHIFT;
+	set->bitmap += fpr_bitmap_bytes(npages);
+	if (set->confirmed)
+		set->confirmed += fpr_bitmap_bytes(npages);
+}
+
+static int fpr_set_range(struct kvm *kvm, struct kvm_fpr_bitmap *set)
+{
+	gfn_t start = gpa_to_gfn(set->gpa);
+	gfn_t end = start + (set->size >> PAGE_SHIFT);
+	struct fpr_chunk *chunk;
+	int r = 0;
+
+	chunk = kvmalloc(sizeof(*chunk), GFP_KERNEL_ACCOUNT);
+	if (!chunk)
+		return -ENOMEM;
+
+	while (set->size) {
+		chunk->start = gpa_to_gfn(set->gpa);
+		chunk->end = min(chunk->start + FPR_CHUNK_PAGES, end);
+
+		if (signal_pending(current)) {
+			r = chunk->start == start ? -EINTR : 0;
+			break;
+		}
+
+		r = fpr_set_chunk(kvm, set, start, end, chunk);
+		if (r)
+			break;
+		fpr_advance(set, chunk->end - chunk->start);
+		cond_resched();
+	}
+
+	kvfree(chunk);
+	return r;
+}
+
+static int fpr_check_bitmap(const struct kvm_fpr_bitmap *set)
+{
+	bool confirm = set->flags & KVM_FPR_FLAG_CONFIRM;
+	u64 bytes, end;
+
+	/* 0 is what the stamp of a slot says that was never armed. */
+	if (set->flags & ~KVM_FPR_FLAG_CONFIRM || set->pad || !set->epoch ||
+	    memchr_inv(set->reserved, 0, sizeof(set->reserved)))
+		return -EINVAL;
+	if (!set->size || !PAGE_ALIGNED(set->gpa) || !PAGE_ALIGNED(set->size) ||
+	    check_add_overflow(set->gpa, set->size, &end))
+		return -EINVAL;
+	if (!!set->confirmed != confirm)
+		return -EINVAL;
+
+	bytes = fpr_bitmap_bytes(set->size >> PAGE_SHIFT);
+	if (!access_ok(u64_to_user_ptr(set->bitmap), bytes) ||
+	    (confirm && !access_ok(u64_to_user_ptr(set->confirmed), bytes)))
+		return -EFAULT;
+	return 0;
+}
+
+static int fpr_ioctl_set_bitmap(struct kvm *kvm,
+				struct kvm_fpr_bitmap __user *argp)
+{
+	struct kvm_fpr_bitmap set;
+	int r;
+
+	if (copy_from_user(&set, argp, sizeof(set)))
+		return -EFAULT;
+	r = fpr_check_bitmap(&set);
+	if (r)
+		return r;
+	if (fault_in_writeable((char __user *)argp, sizeof(set)))
+		return -EFAULT;
+
+	r = fpr_set_range(kvm, &set);
+	if (copy_to_user(argp, &set, sizeof(set)))
+		return -EFAULT;
+	return r;
+}
+
+static int fpr_ioctl_disarm(struct kvm *kvm,
+			    struct kvm_fpr_disarm __user *argp)
+{
+	struct kvm_fpr_disarm disarm;
+	int r = 0;
+
+	if (copy_from_user(&disarm, argp, sizeof(disarm)))
+		return -EFAULT;
+	if (disarm.flags || disarm.pad ||
+	    memchr_inv(disarm.reserved, 0, sizeof(disarm.reserved)))
+		return -EINVAL;
+
+	mutex_lock(&kvm->slots_lock);
+	if (disarm.epoch && !fpr_is_current_epoch(kvm, disarm.epoch))
+		r = -ESTALE;
+	else
+		fpr_clear_stamps(kvm);
+	mutex_unlock(&kvm->slots_lock);
+	return r;
+}
+
+/**
+ * kvm_fpr_ioctl - the filter's VM ioctls
+ * @kvm: the VM
+ * @ioctl: one for which kvm_fpr_is_ioctl() is true
+ * @argp: its argument
+ *
+ * Called by any process that has the VM's descriptor; nothing here touches the
+ * owner's memory.
+ *
+ * Return: 0 or what include/uapi/linux/kvm_fpr.h says.
+ */
+long kvm_fpr_ioctl(struct kvm *kvm, unsigned int ioctl, void __user *argp)
+{
+	int r;
+
+	if (kvm->vm_dead)
+		return -EIO;
+	if (!fpr_may_call(kvm))
+		return -EPERM;
+	r = fpr_check_vm(kvm);
+	if (r)
+		return r;
+
+	switch (ioctl) {
+	case KVM_FPR_ARM:
+		return fpr_ioctl_arm(kvm, argp);
+	case KVM_FPR_SET_BITMAP:
+		return fpr_ioctl_set_bitmap(kvm, argp);
+	case KVM_FPR_DISARM:
+		return fpr_ioctl_disarm(kvm, argp);
+	default:
+		return -ENOTTY;
+	}
+}
