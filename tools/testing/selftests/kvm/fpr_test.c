@@ -1,0 +1,1036 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Free page filter: KVM_FPR_ARM, KVM_FPR_SET_BITMAP and KVM_FPR_DISARM.
+ *
+ * Most cases run in each mode of the dirty log.  The guest writes pages on
+ * command; what the dirty log must say afterwards is computed bit by bit.
+ */
+#include <linux/kvm_fpr.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kvm_util.h"
+#include "processor.h"
+#include "test_util.h"
+#include "kvm_test_harness.h"
+
+#define SLOT		10
+#define SLOT2		11
+#define SLOT3		12
+#define AS1		(1U << 16)
+
+#define GPA		0xc0000000ul
+/* Neither a multiple of 64 pages nor of 8. */
+#define NPAGES		333u
+/* What the guest maps, and the largest range of a test. */
+#define MAX_PAGES	1024u
+#define PAGE		4096ul
+#define BITMAP_WORDS	(MAX_PAGES / 64)
+
+#define LOG		KVM_MEM_LOG_DIRTY_PAGES
+
+struct bitmap {
+	uint64_t word[BITMAP_WORDS];
+};
+
+/* What the guest does next: write to pages [first, first + count). */
+static struct {
+	uint64_t first;
+	uint64_t count;
+	uint64_t value;
+} todo;
+
+static void guest_code(void)
+{
+	uint64_t i;
+
+	for (;;) {
+		for (i = todo.first; i < todo.first + todo.count; i++)
+			WRITE_ONCE(*(uint64_t *)(GPA + i * PAGE), todo.value);
+		GUEST_SYNC(0);
+	}
+}
+
+static bool get_bit(const struct bitmap *b, unsigned int n)
+{
+	return b->word[n / 64] >> (n % 64) & 1;
+}
+
+static void set_bits(struct bitmap *b, unsigned int first, unsigned int count)
+{
+	unsigned int i;
+
+	for (i = first; i < first + count; i++)
+		b->word[i / 64] |= 1ull << (i % 64);
+}
+
+static struct bitmap bits(unsigned int first, unsigned int count)
+{
+	struct bitmap b = {};
+
+	set_bits(&b, first, count);
+	return b;
+}
+
+static unsigned int count_bits(const struct bitmap *b)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < MAX_PAGES; i++)
+		n += get_bit(b, i);
+	return n;
+}
+
+FIXTURE(fpr)
+{
+	struct kvm_vm *vm;
+	struct kvm_vcpu *vcpu;
+	char *mem;
+};
+
+FIXTURE_VARIANT(fpr)
+{
+	uint64_t manual_protect;
+};
+
+FIXTURE_VARIANT_ADD(fpr, auto_clear)
+{
+};
+
+FIXTURE_VARIANT_ADD(fpr, manual_protect)
+{
+	.manual_protect = KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE,
+};
+
+FIXTURE_VARIANT_ADD(fpr, initially_set)
+{
+	.manual_protect = KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE |
+			  KVM_DIRTY_LOG_INITIALLY_SET,
+};
+
+/* A slot of @npages pages at page @first of the area that the guest maps. */
+static void set_slot(FIXTURE_DATA(fpr) *self, uint32_t slot, uint32_t flags,
+		     unsigned int first, unsigned int npages)
+{
+	vm_set_user_memory_region(self->vm, slot, flags, GPA + first * PAGE,
+				  npages * PAGE, self->mem + first * PAGE);
+}
+
+FIXTURE_SETUP(fpr)
+{
+	self->vm = vm_create_with_one_vcpu(&self->vcpu, guest_code);
+	if (variant->manual_protect)
+		vm_enable_cap(self->vm, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
+			      variant->manual_protect);
+
+	self->mem = mmap(NULL, MAX_PAGES * PAGE, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	TEST_ASSERT(self->mem != MAP_FAILED, "mmap of guest memory");
+	virt_map(self->vm, GPA, GPA, MAX_PAGES);
+	set_slot(self, SLOT, LOG, 0, NPAGES);
+}
+
+FIXTURE_TEARDOWN(fpr)
+{
+	kvm_vm_free(self->vm);
+	munmap(self->mem, MAX_PAGES * PAGE);
+}
+
+static void guest_write(FIXTURE_DATA(fpr) *self, unsigned int first,
+			unsigned int count)
+{
+	struct ucall uc;
+
+	todo.first = first;
+	todo.count = count;
+	todo.value++;
+	sync_global_to_guest(self->vm, todo);
+	vcpu_run(self->vcpu);
+	TEST_ASSERT(get_ucall(self->vcpu, &uc) == UCALL_SYNC,
+		    "the guest stopped unexpectedly");
+}
+
+static struct bitmap get_log(FIXTURE_DATA(fpr) *self, uint32_t slot)
+{
+	struct bitmap b = {};
+
+	kvm_vm_get_dirty_log(self->vm, slot, &b);
+	return b;
+}
+
+static int arm_fd(int fd, uint64_t *epoch)
+{
+	struct kvm_fpr_arm arm = {};
+	int r = ioctl(fd, KVM_FPR_ARM, &arm);
+
+	*epoch = arm.epoch;
+	return r ? errno : 0;
+}
+
+static uint64_t arm(FIXTURE_DATA(fpr) *self)
+{
+	uint64_t epoch;
+	int err = arm_fd(self->vm->fd, &epoch);
+
+	TEST_ASSERT(!err, "KVM_FPR_ARM: %s", strerror(err));
+	TEST_ASSERT(epoch, "KVM_FPR_ARM returned epoch 0");
+	return epoch;
+}
+
+static struct kvm_fpr_bitmap set_args(uint64_t epoch,
+				      const struct bitmap *report,
+				      struct bitmap *confirmed,
+				      unsigned int npages)
+{
+	return (struct kvm_fpr_bitmap) {
+		.flags = confirmed ? KVM_FPR_FLAG_CONFIRM : 0,
+		.epoch = epoch,
+		.gpa = GPA,
+		.size = npages * PAGE,
+		.bitmap = (uintptr_t)report,
+		.confirmed = (uintptr_t)confirmed,
+	};
+}
+
+/* Returns errno of KVM_FPR_SET_BITMAP, 0 for success. */
+static int try_set(FIXTURE_DATA(fpr) *self, struct kvm_fpr_bitmap *set)
+{
+	return __vm_ioctl(self->vm, KVM_FPR_SET_BITMAP, set) ? errno : 0;
+}
+
+/* Hands over a report for the first @npages pages, returns what is confirmed. */
+static struct bitmap set_n(FIXTURE_DATA(fpr) *self, uint64_t epoch,
+			   const struct bitmap *report, unsigned int npages,
+			   uint64_t *nr_filtered)
+{
+	struct bitmap confirmed = {};
+	struct kvm_fpr_bitmap set = set_args(epoch, report, &confirmed, npages);
+	int err = try_set(self, &set);
+
+	TEST_ASSERT(!err, "KVM_FPR_SET_BITMAP: %s", strerror(err));
+	TEST_ASSERT(!set.size, "0x%llx bytes were left", set.size);
+	TEST_ASSERT(set.gpa == GPA + npages * PAGE, "gpa 0x%llx", set.gpa);
+	TEST_ASSERT(set.nr_confirmed == count_bits(&confirmed),
+		    "%llu pages confirmed, the bitmap has %u",
+		    set.nr_confirmed, count_bits(&confirmed));
+	if (nr_filtered)
+		*nr_filtered = set.nr_filtered;
+	return confirmed;
+}
+
+static struct bitmap set(FIXTURE_DATA(fpr) *self, uint64_t epoch,
+			 const struct bitmap *report, uint64_t *nr_filtered)
+{
+	return set_n(self, epoch, report, NPAGES, nr_filtered);
+}
+
+static void assert_same(const struct bitmap *is, const struct bitmap *want,
+			const char *what)
+{
+	unsigned int i;
+
+	for (i = 0; i < MAX_PAGES; i++)
+		TEST_ASSERT(get_bit(is, i) == get_bit(want, i),
+			    "%s: page %u is %d, expected %d", what, i,
+			    get_bit(is, i), get_bit(want, i));
+}
+
+#define assert_log(self, slot, want)					\
+do {									\
+	struct bitmap __log = get_log(self, slot);			\
+									\
+	assert_same(&__log, want, "dirty log");				\
+} while (0)
+
+static struct bitmap and_not(struct bitmap a, const struct bitmap *b)
+{
+	unsigned int i;
+
+	for (i = 0; i < BITMAP_WORDS; i++)
+		a.word[i] &= ~b->word[i];
+	return a;
+}
+
+TEST(probe)
+{
+	struct kvm_vm *vm = vm_create_barebones();
+	const int flags = KVM_FPR_FLAG_CONFIRM | KVM_FPR_FLAG_FOREIGN;
+
+	ASSERT_EQ(flags, kvm_check_cap(KVM_CAP_FREE_PAGE_FILTER));
+	ASSERT_EQ(flags, vm_check_cap(vm, KVM_CAP_FREE_PAGE_FILTER));
+	kvm_vm_free(vm);
+}
+
+TEST(struct_sizes)
+{
+	ASSERT_EQ(64, sizeof(struct kvm_fpr_arm));
+	ASSERT_EQ(96, sizeof(struct kvm_fpr_bitmap));
+	ASSERT_EQ(32, sizeof(struct kvm_fpr_disarm));
+}
+
+TEST_F(fpr, drops_what_is_free_and_untouched)
+{
+	struct bitmap report = bits(10, 150), all = bits(0, NPAGES);
+	struct bitmap confirmed, want;
+	uint64_t epoch, nr_filtered;
+
+	guest_write(self, 0, NPAGES);
+	epoch = arm(self);
+	confirmed = set(self, epoch, &report, &nr_filtered);
+	assert_same(&confirmed, &report, "confirmed");
+	ASSERT_EQ(150, nr_filtered);
+
+	want = and_not(all, &report);
+	assert_log(self, SLOT, &want);
+}
+
+TEST_F(fpr, arm_leaves_the_log_as_it_is)
+{
+	struct bitmap want = bits(0, NPAGES);
+
+	guest_write(self, 0, NPAGES);
+	arm(self);
+	assert_log(self, SLOT, &want);
+}
+
+TEST_F(fpr, written_between_arm_and_set_stays)
+{
+	struct bitmap report = bits(10, 150), all = bits(0, NPAGES);
+	struct bitmap touched = bits(60, 9), dropped, confirmed, want;
+	uint64_t epoch;
+
+	guest_write(self, 0, NPAGES);
+	epoch = arm(self);
+	guest_write(self, 60, 9);
+	confirmed = set(self, epoch, &report, NULL);
+
+	dropped = and_not(report, &touched);
+	assert_same(&confirmed, &dropped, "confirmed");
+	want = and_not(all, &dropped);
+	assert_log(self, SLOT, &want);
+}
+
+TEST_F(fpr, written_after_set_comes_back)
+{
+	struct bitmap all = bits(0, NPAGES), want = bits(64, 70);
+	uint64_t epoch;
+
+	guest_write(self, 0, NPAGES);
+	epoch = arm(self);
+	set(self, epoch, &all, NULL);
+	guest_write(self, 64, 70);
+	assert_log(self, SLOT, &want);
+}
+
+TEST_F(fpr, two_reports_of_one_epoch)
+{
+	struct bitmap all = bits(0, NPAGES), half = bits(0, 100), confirmed, want;
+	uint64_t epoch;
+
+	guest_write(self, 0, NPAGES);
+	epoch = arm(self);
+	set(self, epoch, &half, NULL);
+	guest_write(self, 50, 100);
+	confirmed = set(self, epoch, &all, NULL);
+
+	want = bits(0, 50);
+	set_bits(&want, 150, NPAGES - 150);
+	assert_same(&confirmed, &want, "confirmed");
+	want = bits(50, 100);
+	assert_log(self, SLOT, &want);
+}
+
+/* GET and CLEAR take bits of D away; T must go on telling what was written. */
+TEST_F(fpr, get_and_clear_between_arm_and_set)
+{
+	struct bitmap all = bits(0, NPAGES), log, want, confirmed;
+	uint64_t epoch, nr_filtered;
+
+	guest_write(self, 0, NPAGES);
+	epoch = arm(self);
+	guest_write(self, 5, 1);
+
+	log = get_log(self, SLOT);
+	assert_same(&log, &all, "dirty log");
+	if (variant->manual_protect)
+		kvm_vm_clear_dirty_log(self->vm, SLOT, &log, 0, NPAGES);
+
+	confirmed = set(self, epoch, &all, &nr_filtered);
+	ASSERT_EQ(0, nr_filtered);
+	want = bits(0, NPAGES);
+	want.word[0] &= ~(1ull << 5);
+	assert_same(&confirmed, &want, "confirmed");
+
+	/* Nothing is lost afterwards either. */
+	guest_write(self, 5, 2);
+	want = bits(5, 2);
+	assert_log(self, SLOT, &want);
+}
+
+TEST_F(fpr, one_page_slot)
+{
+	struct bitmap report = bits(0, MAX_PAGES), want = bits(500, 1), none = {};
+	struct bitmap confirmed;
+	uint64_t epoch;
+
+	set_slot(self, SLOT2, LOG, 500, 1);
+	guest_write(self, 500, 1);
+	epoch = arm(self);
+	confirmed = set_n(self, epoch, &report, MAX_PAGES, NULL);
+	ASSERT_EQ(1, get_bit(&confirmed, 500));
+	ASSERT_EQ(0, get_bit(&confirmed, 499));
+	ASSERT_EQ(0, get_bit(&confirmed, 501));
+	assert_log(self, SLOT2, &none);
+
+	want = bits(0, 1);
+	guest_write(self, 500, 1);
+	assert_log(self, SLOT2, &want);
+}
+
+/*
+ * Ranges at random places over three slots, a hole and a slot without logging,
+ * against the same arithmetic done bit by bit.
+ */
+TEST_F(fpr, ranges_over_slots_and_holes)
+{
+	/* First page, number of pages, logging; slots 10, 11, 12 and 13. */
+	static const unsigned int slots[][3] = {
+		{ 0, NPAGES, 1 }, { 346, 70, 1 }, { 416, 129, 0 }, { 545, 200, 1 },
+	};
+	struct bitmap logging = {}, dirty, report, confirmed, want_confirmed, log;
+	unsigned int i, s, n, first, count, round, page;
+	struct kvm_fpr_bitmap args;
+	uint64_t epoch;
+
+	for (s = 0; s < ARRAY_SIZE(slots); s++) {
+		set_slot(self, SLOT + s, slots[s][2] ? LOG : 0, slots[s][0],
+			 slots[s][1]);
+		if (slots[s][2])
+			set_bits(&logging, slots[s][0], slots[s][1]);
+	}
+
+	srandom(1);
+	for (round = 0; round < 60; round++) {
+		for (s = 0; s < ARRAY_SIZE(slots); s++)
+			guest_write(self, slots[s][0], slots[s][1]);
+		dirty = logging;
+		epoch = arm(self);
+		page = random() % NPAGES;
+		guest_write(self, page, 1);
+
+		first = random() % MAX_PAGES;
+		count = 1 + random() % (MAX_PAGES - first);
+		/* Bits behind the range are to be ignored. */
+		for (i = 0; i < BITMAP_WORDS; i++)
+			report.word[i] = (uint64_t)random() << 32 ^ random() << 11 ^ random();
+		memset(&confirmed, 0, sizeof(confirmed));
+		memset(&want_confirmed, 0, sizeof(want_confirmed));
+		for (n = 0; n < count; n++) {
+			if (get_bit(&report, n) && first + n != page &&
+			    get_bit(&logging, first + n)) {
+				set_bits(&want_confirmed, n, 1);
+				dirty.word[(first + n) / 64] &= ~(1ull << ((first + n) % 64));
+			}
+		}
+
+		args = set_args(epoch, &report, &confirmed, count);
+		args.gpa += first * PAGE;
+		ASSERT_EQ(0, try_set(self, &args));
+		assert_same(&confirmed, &want_confirmed, "confirmed");
+
+		for (s = 0; s < ARRAY_SIZE(slots); s++) {
+			if (!slots[s][2])
+				continue;
+			log = get_log(self, SLOT + s);
+			for (n = 0; n < slots[s][1]; n++)
+				ASSERT_EQ(get_bit(&dirty, slots[s][0] + n), get_bit(&log, n)) {
+					TH_LOG("round %u: pages %u + %u, slot %u, page %u",
+					       round, first, count, s, n);
+				}
+			if (variant->manual_protect)
+				kvm_vm_clear_dirty_log(self->vm, SLOT + s, &log, 0,
+						       slots[s][1]);
+		}
+	}
+}
+
+/* Without KVM_FPR_FLAG_CONFIRM the log is filtered all the same. */
+TEST_F(fpr, without_write_back)
+{
+	struct bitmap all = bits(0, NPAGES), none = {};
+	struct kvm_fpr_bitmap args;
+
+	guest_write(self, 0, NPAGES);
+	args = set_args(arm(self), &all, NULL, NPAGES);
+	ASSERT_EQ(0, try_set(self, &args));
+	ASSERT_EQ(NPAGES, args.nr_filtered);
+	ASSERT_EQ(NPAGES, args.nr_confirmed);
+	assert_log(self, SLOT, &none);
+}
+
+/* A report that is refused must leave every page in the log. */
+#define assert_refused(self, err, args)					\
+do {									\
+	struct bitmap __all = bits(0, NPAGES);				\
+									\
+	ASSERT_EQ(err, try_set(self, args));				\
+	assert_log(self, SLOT, &__all);					\
+	guest_write(self, 0, NPAGES);					\
+} while (0)
+
+TEST_F(fpr, stale_epoch)
+{
+	struct bitmap all = bits(0, NPAGES), confirmed;
+	struct kvm_fpr_bitmap args;
+	struct kvm_fpr_disarm disarm = {};
+	uint64_t old, epoch;
+
+	guest_write(self, 0, NPAGES);
+	old = arm(self);
+	epoch = arm(self);
+	ASSERT_LT(old, epoch);
+
+	args = set_args(old, &all, &confirmed, NPAGES);
+	assert_refused(self, ESTALE, &args);
+	args = set_args(epoch + 1, &all, &confirmed, NPAGES);
+	assert_refused(self, ESTALE, &args);
+
+	/* Only the epoch that is named ends. */
+	disarm.epoch = old;
+	ASSERT_EQ(-1, __vm_ioctl(self->vm, KVM_FPR_DISARM, &disarm));
+	ASSERT_EQ(ESTALE, errno);
+	disarm.epoch = epoch;
+	ASSERT_EQ(0, __vm_ioctl(self->vm, KVM_FPR_DISARM, &disarm));
+	args = set_args(epoch, &all, &confirmed, NPAGES);
+	assert_refused(self, ESTALE, &args);
+
+	epoch = arm(self);
+	disarm.epoch = 0;
+	ASSERT_EQ(0, __vm_ioctl(self->vm, KVM_FPR_DISARM, &disarm));
+	ASSERT_EQ(0, __vm_ioctl(self->vm, KVM_FPR_DISARM, &disarm));
+	args = set_args(epoch, &all, &confirmed, NPAGES);
+	assert_refused(self, ESTALE, &args);
+}
+
+TEST_F(fpr, slot_without_logging)
+{
+	struct bitmap all = bits(0, NPAGES), confirmed;
+	struct kvm_fpr_bitmap args;
+
+	set_slot(self, SLOT, 0, 0, NPAGES);
+	args = set_args(arm(self), &all, &confirmed, NPAGES);
+	ASSERT_EQ(ESTALE, try_set(self, &args));
+}
+
+/* Nothing is confirmed there, and that is no error unless the epoch is wrong. */
+TEST_F(fpr, range_without_slots)
+{
+	struct bitmap all = bits(0, NPAGES), confirmed = all, none = {};
+	struct kvm_fpr_bitmap args = set_args(arm(self), &all, &confirmed, NPAGES);
+
+	args.gpa = GPA + MAX_PAGES * PAGE;
+	ASSERT_EQ(0, try_set(self, &args));
+	assert_same(&confirmed, &none, "confirmed");
+
+	args = set_args(args.epoch + 1, &all, &confirmed, NPAGES);
+	args.gpa = GPA + MAX_PAGES * PAGE;
+	ASSERT_EQ(ESTALE, try_set(self, &args));
+}
+
+/* Logging off and on again: a fresh T over pages that were not protected. */
+TEST_F(fpr, logging_switched_off_and_on)
+{
+	struct bitmap all = bits(0, NPAGES), confirmed;
+	struct kvm_fpr_bitmap args;
+
+	args = set_args(arm(self), &all, &confirmed, NPAGES);
+	set_slot(self, SLOT, 0, 0, NPAGES);
+	guest_write(self, 0, NPAGES);
+	ASSERT_EQ(ESTALE, try_set(self, &args));
+	set_slot(self, SLOT, LOG, 0, NPAGES);
+	guest_write(self, 0, NPAGES);
+	assert_refused(self, ESTALE, &args);
+}
+
+TEST_F(fpr, slot_deleted_and_created)
+{
+	struct bitmap all = bits(0, NPAGES), confirmed;
+	struct kvm_fpr_bitmap args;
+
+	args = set_args(arm(self), &all, &confirmed, NPAGES);
+	set_slot(self, SLOT, 0, 0, 0);
+	ASSERT_EQ(ESTALE, try_set(self, &args));
+	set_slot(self, SLOT, LOG, 0, NPAGES);
+	guest_write(self, 0, NPAGES);
+	assert_refused(self, ESTALE, &args);
+}
+
+/* A slot that came after ARM does not take part; the one beside it does. */
+TEST_F(fpr, slot_created_beside)
+{
+	struct bitmap report = bits(0, MAX_PAGES), want, log, confirmed;
+	uint64_t epoch;
+
+	guest_write(self, 0, NPAGES);
+	epoch = arm(self);
+	set_slot(self, SLOT2, LOG, 400, 64);
+	guest_write(self, 400, 64);
+	confirmed = set_n(self, epoch, &report, MAX_PAGES, NULL);
+
+	want = bits(0, NPAGES);
+	assert_same(&confirmed, &want, "confirmed");
+	log = get_log(self, SLOT2);
+	ASSERT_EQ(64, count_bits(&log));
+}
+
+TEST_F(fpr, slot_moved)
+{
+	struct bitmap report = bits(0, MAX_PAGES), confirmed = {}, log;
+	struct kvm_fpr_bitmap args;
+
+	guest_write(self, 0, NPAGES);
+	args = set_args(arm(self), &report, &confirmed, MAX_PAGES);
+	vm_set_user_memory_region(self->vm, SLOT, LOG, GPA + 400 * PAGE,
+				  NPAGES * PAGE, self->mem);
+	ASSERT_EQ(ESTALE, try_set(self, &args));
+	log = get_log(self, SLOT);
+	ASSERT_EQ(NPAGES, count_bits(&log));
+}
+
+/* A gfn that two address spaces map is confirmed only if both agree. */
+TEST_F(fpr, address_spaces_agree)
+{
+	struct bitmap all = bits(0, NPAGES), want, confirmed;
+	uint64_t epoch;
+
+	if (kvm_check_cap(KVM_CAP_MULTI_ADDRESS_SPACE) < 2)
+		SKIP(return, "KVM has one address space only");
+
+	set_slot(self, AS1 | SLOT, LOG, 0, 100);
+	set_slot(self, AS1 | SLOT2, 0, 200, 10);
+	guest_write(self, 0, NPAGES);
+	epoch = arm(self);
+	confirmed = set(self, epoch, &all, NULL);
+
+	want = all;
+	for (unsigned int i = 200; i < 210; i++)
+		want.word[i / 64] &= ~(1ull << (i % 64));
+	assert_same(&confirmed, &want, "confirmed");
+}
+
+/*
+ * Memory that is mapped by huge pages when logging is switched on, and then
+ * stays writable with KVM_DIRTY_LOG_INITIALLY_SET: ARM must protect it.
+ */
+TEST_F(fpr, huge_pages)
+{
+	const unsigned int n = MAX_PAGES;
+	struct bitmap report = bits(0, n), confirmed, want;
+	size_t huge = 2ul << 20;
+	uint64_t epoch;
+	char *area, *mem;
+
+	area = mmap(NULL, 3 * huge, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, area);
+	mem = (char *)(((uintptr_t)area + huge - 1) & ~(huge - 1));
+	ASSERT_EQ(0, madvise(mem, 2 * huge, MADV_HUGEPAGE));
+	memset(mem, 1, 2 * huge);
+
+	set_slot(self, SLOT, 0, 0, 0);
+	vm_set_user_memory_region(self->vm, SLOT, 0, GPA, n * PAGE, mem);
+	guest_write(self, 0, n);
+	vm_set_user_memory_region(self->vm, SLOT, LOG, GPA, n * PAGE, mem);
+	guest_write(self, 0, n);
+
+	epoch = arm(self);
+	guest_write(self, 7, 1);
+	guest_write(self, 700, 3);
+	confirmed = set_n(self, epoch, &report, n, NULL);
+
+	want = bits(7, 1);
+	set_bits(&want, 700, 3);
+	assert_log(self, SLOT, &want);
+	want = and_not(report, &want);
+	assert_same(&confirmed, &want, "confirmed");
+	munmap(area, 3 * huge);
+}
+
+/*
+ * Few dirty pages in a large slot: ARM looks them up instead of walking over
+ * everything, and pages that GET or CLEAR protected must stay so.
+ */
+TEST_F(fpr, few_dirty_pages)
+{
+	struct bitmap all = bits(0, NPAGES), want = bits(3, 1), confirmed, log;
+	uint64_t epoch;
+
+	guest_write(self, 0, NPAGES);
+	log = get_log(self, SLOT);
+	if (variant->manual_protect)
+		kvm_vm_clear_dirty_log(self->vm, SLOT, &log, 0, NPAGES);
+	guest_write(self, 3, 2);
+
+	epoch = arm(self);
+	guest_write(self, 3, 1);
+	guest_write(self, 200, 1);
+	confirmed = set(self, epoch, &all, NULL);
+
+	set_bits(&want, 200, 1);
+	assert_log(self, SLOT, &want);
+	want = and_not(all, &want);
+	assert_same(&confirmed, &want, "confirmed");
+}
+
+#define assert_set_errno(self, good, field, value, err)			\
+do {									\
+	struct kvm_fpr_bitmap __args = (good);				\
+									\
+	__args.field = (value);						\
+	assert_refused(self, err, &__args);				\
+} while (0)
+
+TEST_F(fpr, set_bitmap_errors)
+{
+	struct bitmap all = bits(0, NPAGES), confirmed;
+	struct kvm_fpr_bitmap good;
+	unsigned int i;
+	char *readonly, *hole;
+
+	guest_write(self, 0, NPAGES);
+	good = set_args(arm(self), &all, &confirmed, NPAGES);
+	hole = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	readonly = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	for (i = 0; i < 32; i++) {
+		if (1u << i != KVM_FPR_FLAG_CONFIRM)
+			assert_set_errno(self, good, flags,
+					 good.flags | 1u << i, EINVAL);
+	}
+	assert_set_errno(self, good, pad, 1, EINVAL);
+	for (i = 0; i < ARRAY_SIZE(good.reserved); i++)
+		assert_set_errno(self, good, reserved[i], 1ull << 63, EINVAL);
+	assert_set_errno(self, good, epoch, 0, EINVAL);
+	assert_set_errno(self, good, gpa, GPA + 1, EINVAL);
+	assert_set_errno(self, good, gpa, GPA + PAGE / 2, EINVAL);
+	assert_set_errno(self, good, gpa, -PAGE, EINVAL);
+	assert_set_errno(self, good, size, 0, EINVAL);
+	assert_set_errno(self, good, size, PAGE + 8, EINVAL);
+	assert_set_errno(self, good, size, -PAGE, EINVAL);
+	assert_set_errno(self, good, flags, 0, EINVAL);
+	assert_set_errno(self, good, confirmed, 0, EINVAL);
+
+	assert_set_errno(self, good, bitmap, 0, EFAULT);
+	assert_set_errno(self, good, bitmap, (uintptr_t)hole, EFAULT);
+	assert_set_errno(self, good, bitmap, -PAGE, EFAULT);
+	assert_set_errno(self, good, confirmed, (uintptr_t)hole, EFAULT);
+	assert_set_errno(self, good, confirmed, (uintptr_t)readonly, EFAULT);
+	assert_set_errno(self, good, confirmed, -PAGE, EFAULT);
+
+	assert_refused(self, EFAULT, (struct kvm_fpr_bitmap *)NULL);
+	assert_refused(self, EFAULT, (struct kvm_fpr_bitmap *)hole);
+
+	/* A structure that cannot be written back. */
+	ASSERT_EQ(0, mprotect(readonly, PAGE, PROT_READ | PROT_WRITE));
+	memcpy(readonly, &good, sizeof(good));
+	ASSERT_EQ(0, mprotect(readonly, PAGE, PROT_READ));
+	assert_refused(self, EFAULT, (struct kvm_fpr_bitmap *)readonly);
+
+	/* All of these changed nothing: the epoch still stands. */
+	good = set_args(arm(self), &all, &confirmed, NPAGES);
+	ASSERT_EQ(0, try_set(self, &good));
+	ASSERT_EQ(NPAGES, good.nr_confirmed);
+}
+
+TEST_F(fpr, arm_and_disarm_errors)
+{
+	struct bitmap all = bits(0, NPAGES), confirmed;
+	struct kvm_fpr_arm arm_args = {};
+	struct kvm_fpr_disarm disarm = {};
+	struct kvm_fpr_bitmap args;
+	uint64_t epoch = arm(self);
+	unsigned int i;
+	char *readonly;
+
+#define assert_errno(ioctl, args, err)					\
+	ASSERT_EQ(err, __vm_ioctl(self->vm, ioctl, args) ? errno : 0)
+
+	for (i = 0; i < 32; i++) {
+		arm_args.flags = disarm.flags = 1u << i;
+		assert_errno(KVM_FPR_ARM, &arm_args, EINVAL);
+		assert_errno(KVM_FPR_DISARM, &disarm, EINVAL);
+	}
+	arm_args.flags = disarm.flags = 0;
+	arm_args.pad = disarm.pad = 1;
+	assert_errno(KVM_FPR_ARM, &arm_args, EINVAL);
+	assert_errno(KVM_FPR_DISARM, &disarm, EINVAL);
+	arm_args.pad = disarm.pad = 0;
+	for (i = 0; i < ARRAY_SIZE(arm_args.reserved); i++) {
+		arm_args.reserved[i] = 1;
+		assert_errno(KVM_FPR_ARM, &arm_args, EINVAL);
+		arm_args.reserved[i] = 0;
+	}
+	for (i = 0; i < ARRAY_SIZE(disarm.reserved); i++) {
+		disarm.reserved[i] = 1;
+		assert_errno(KVM_FPR_DISARM, &disarm, EINVAL);
+		disarm.reserved[i] = 0;
+	}
+	assert_errno(KVM_FPR_ARM, (struct kvm_fpr_arm *)NULL, EFAULT);
+	assert_errno(KVM_FPR_DISARM, (struct kvm_fpr_disarm *)NULL, EFAULT);
+	readonly = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_errno(KVM_FPR_ARM, (struct kvm_fpr_arm *)readonly, EFAULT);
+
+	/* None of them ended the epoch. */
+	args = set_args(epoch, &all, &confirmed, NPAGES);
+	ASSERT_EQ(0, try_set(self, &args));
+}
+
+/* Earlier chunks are done and said to be, where a later one can not be read. */
+TEST_F(fpr, error_in_a_later_chunk)
+{
+	const uint64_t chunk = PAGE * 8 * PAGE;
+	struct kvm_fpr_bitmap args = {
+		.epoch = arm(self),
+		.gpa = GPA & ~(chunk - 1),
+		.size = 2 * chunk,
+	};
+	char *report;
+
+	report = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, report);
+	ASSERT_EQ(0, munmap(report + PAGE, PAGE));
+	args.bitmap = (uintptr_t)report;
+
+	ASSERT_EQ(EFAULT, try_set(self, &args));
+	ASSERT_EQ(chunk, args.size);
+	ASSERT_EQ((uintptr_t)report + PAGE, args.bitmap);
+}
+
+static void nothing(int sig)
+{
+}
+
+/*
+ * Signals interrupt a range of many TiB; it ends all the same, by calling
+ * again with the structure as it came back.
+ */
+TEST_F(fpr, interrupted_by_signals)
+{
+	const uint64_t size = 1ull << 43;
+	const size_t bytes = size / PAGE / 8;
+	struct itimerval timer = {
+		.it_value.tv_usec = 1000, .it_interval.tv_usec = 20000,
+	};
+	struct sigaction action = { .sa_handler = nothing };
+	struct bitmap none = {};
+	struct kvm_fpr_bitmap args = { .size = size };
+	unsigned int calls = 0;
+	char *report;
+	int err;
+
+	report = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	ASSERT_NE(MAP_FAILED, report);
+	memset(report + GPA / PAGE / 8, 0xff, MAX_PAGES / 8);
+
+	guest_write(self, 0, NPAGES);
+	args.epoch = arm(self);
+	args.bitmap = (uintptr_t)report;
+	ASSERT_EQ(0, sigaction(SIGALRM, &action, NULL));
+	ASSERT_EQ(0, setitimer(ITIMER_REAL, &timer, NULL));
+	while (args.size) {
+		err = try_set(self, &args);
+		ASSERT_TRUE(!err || err == EINTR);
+		calls++;
+	}
+	memset(&timer, 0, sizeof(timer));
+	ASSERT_EQ(0, setitimer(ITIMER_REAL, &timer, NULL));
+	munmap(report, bytes);
+
+	ASSERT_LT(1, calls);
+	ASSERT_EQ(NPAGES, args.nr_filtered);
+	assert_log(self, SLOT, &none);
+}
+
+/* In a child, which is another process to KVM: errno of ARM there. */
+static int arm_in_child(int vm_fd, void (*prepare)(void))
+{
+	uint64_t epoch;
+	int status;
+	pid_t pid = fork();
+
+	TEST_ASSERT(pid >= 0, "fork: %s", strerror(errno));
+	if (!pid) {
+		if (prepare)
+			prepare();
+		_exit(arm_fd(vm_fd, &epoch));
+	}
+	TEST_ASSERT(waitpid(pid, &status, 0) == pid && WIFEXITED(status),
+		    "the child died");
+	return WEXITSTATUS(status);
+}
+
+#define NO_RIGHTS	65534
+
+static void drop_rights(void)
+{
+	if (setgid(NO_RIGHTS) || setuid(NO_RIGHTS))
+		_exit(255);
+}
+
+/* CAP_SYS_ADMIN, but over the process's own user namespace alone. */
+static void enter_user_namespace(void)
+{
+	drop_rights();
+	if (unshare(CLONE_NEWUSER))
+		_exit(254);
+}
+
+TEST_F(fpr, foreign_caller)
+{
+	int err;
+
+	if (geteuid())
+		SKIP(return, "needs root to tell callers with and without rights apart");
+
+	ASSERT_EQ(0, arm_in_child(self->vm->fd, NULL));
+	ASSERT_EQ(EPERM, arm_in_child(self->vm->fd, drop_rights));
+	err = arm_in_child(self->vm->fd, enter_user_namespace);
+	if (err == 254)
+		TH_LOG("no user namespaces here: that caller was not tried");
+	else
+		ASSERT_EQ(EPERM, err);
+
+	vm_enable_cap(self->vm, KVM_CAP_FREE_PAGE_FILTER, KVM_FPR_FLAG_FOREIGN);
+	ASSERT_EQ(0, arm_in_child(self->vm->fd, drop_rights));
+	vm_enable_cap(self->vm, KVM_CAP_FREE_PAGE_FILTER, 0);
+	ASSERT_EQ(EPERM, arm_in_child(self->vm->fd, drop_rights));
+}
+
+/* The whole of it from outside, where the VM's owner knows nothing. */
+TEST_F(fpr, foreign_caller_filters)
+{
+	struct bitmap all = bits(0, NPAGES), none = {};
+	int status;
+	pid_t pid;
+
+	guest_write(self, 0, NPAGES);
+	vm_enable_cap(self->vm, KVM_CAP_FREE_PAGE_FILTER, KVM_FPR_FLAG_FOREIGN);
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		struct kvm_fpr_bitmap args;
+		struct bitmap confirmed;
+		uint64_t epoch;
+
+		drop_rights();
+		if (arm_fd(self->vm->fd, &epoch))
+			_exit(1);
+		args = set_args(epoch, &all, &confirmed, NPAGES);
+		_exit(try_set(self, &args) || args.nr_filtered != NPAGES);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	ASSERT_EQ(0, status);
+	assert_log(self, SLOT, &none);
+}
+
+TEST_F(fpr, enable_cap_errors)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_FREE_PAGE_FILTER };
+	unsigned int i;
+
+	cap.flags = 1;
+	assert_errno(KVM_ENABLE_CAP, &cap, EINVAL);
+	cap.flags = 0;
+	for (i = 0; i < 64; i++) {
+		cap.args[0] = 1ull << i;
+		if (cap.args[0] != KVM_FPR_FLAG_FOREIGN)
+			assert_errno(KVM_ENABLE_CAP, &cap, EINVAL);
+	}
+	for (i = 1; i < ARRAY_SIZE(cap.args); i++) {
+		memset(cap.args, 0, sizeof(cap.args));
+		cap.args[i] = 1;
+		assert_errno(KVM_ENABLE_CAP, &cap, EINVAL);
+	}
+}
+
+#ifdef __x86_64__
+/* The 32-bit entry of the kernel, which any process can use. */
+static int compat_ioctl(int fd, unsigned int cmd, void *arg)
+{
+	int r;
+
+	asm volatile("int $0x80" : "=a" (r)
+		     : "a" (54), "b" (fd), "c" (cmd), "d" ((uint32_t)(uintptr_t)arg)
+		     : "memory", "r8", "r9", "r10", "r11");
+	return -r;
+}
+
+TEST_F(fpr, compat_ioctl)
+{
+	struct {
+		struct kvm_fpr_arm arm;
+		struct kvm_fpr_bitmap set;
+		struct bitmap report;
+		struct bitmap confirmed;
+	} *low;
+	int err;
+
+	low = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	ASSERT_NE(MAP_FAILED, low);
+	low->report = bits(0, NPAGES);
+
+	guest_write(self, 0, NPAGES);
+	err = compat_ioctl(self->vm->fd, KVM_FPR_ARM, &low->arm);
+	if (err == ENOSYS)
+		SKIP(return, "this kernel has no 32-bit system calls");
+	ASSERT_EQ(0, err);
+	low->set = set_args(low->arm.epoch, &low->report, &low->confirmed, NPAGES);
+	ASSERT_EQ(0, compat_ioctl(self->vm->fd, KVM_FPR_SET_BITMAP, &low->set));
+	ASSERT_EQ(NPAGES, low->set.nr_filtered);
+	assert_same(&low->confirmed, &low->report, "confirmed");
+}
+
+TEST(private_memory)
+{
+	struct kvm_vm *vm;
+	uint64_t epoch;
+
+	if (!(kvm_check_cap(KVM_CAP_VM_TYPES) & BIT(KVM_X86_SW_PROTECTED_VM)))
+		SKIP(return, "KVM has no VM type with private memory here");
+
+	vm = vm_create_barebones_type(KVM_X86_SW_PROTECTED_VM);
+	ASSERT_EQ(0, vm_check_cap(vm, KVM_CAP_FREE_PAGE_FILTER));
+	ASSERT_EQ(EOPNOTSUPP, arm_fd(vm->fd, &epoch));
+	kvm_vm_free(vm);
+}
+#endif
+
+TEST(dirty_ring)
+{
+	struct kvm_vm *vm;
+	uint64_t epoch;
+
+	if (!kvm_has_cap(KVM_CAP_DIRTY_LOG_RING) &&
+	    !kvm_has_cap(KVM_CAP_DIRTY_LOG_RING_ACQ_REL))
+		SKIP(return, "KVM has no dirty ring here");
+
+	vm = vm_create_barebones();
+	vm_enable_dirty_ring(vm, PAGE);
+	ASSERT_EQ(0, vm_check_cap(vm, KVM_CAP_FREE_PAGE_FILTER));
+	ASSERT_EQ(ENXIO, arm_fd(vm->fd, &epoch));
+	kvm_vm_free(vm);
+}
+
+int main(int argc, char *argv[])
+{
+	return test_harness_run(argc, argv);
+}
