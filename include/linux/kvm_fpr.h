@@ -44,7 +44,7 @@ kvm_fpr_touched_bitmap(const struct kvm_memory_slot *slot)
  * Record a write to page @rel_gfn of @slot, before the page's dirty bit is
  * set: KVM_FPR_SET_BITMAP clears dirty bits first and then looks again at the
  * touched bits, so of a write that happens meanwhile one or the other side
- * sees the mark.  The barrier pairs with the one in fpr_filter_word().
+ * sees the mark.
  */
 static inline void kvm_fpr_touch(const struct kvm_memory_slot *slot,
 				 unsigned long rel_gfn)
@@ -53,6 +53,7 @@ static inline void kvm_fpr_touch(const struct kvm_memory_slot *slot,
 		return;
 
 	set_bit_le(rel_gfn, kvm_fpr_touched_bitmap(slot));
+	/* Pairs with atomic_long_fetch_andnot() in fpr_filter_word(). */
 	smp_mb__after_atomic();
 }
 

@@ -23,7 +23,8 @@
 #define SLOT		10
 #define SLOT2		11
 #define SLOT3		12
-#define AS1		(1U << 16)
+/* The address space that x86 uses for SMM. */
+#define AS1		0x10000u
 
 #define GPA		0xc0000000ul
 /* Neither a multiple of 64 pages nor of 8. */
@@ -762,15 +763,19 @@ TEST_F(fpr, arm_and_disarm_errors)
 	ASSERT_EQ(err, __vm_ioctl(self->vm, ioctl, args) ? errno : 0)
 
 	for (i = 0; i < 32; i++) {
-		arm_args.flags = disarm.flags = 1u << i;
+		arm_args.flags = 1u << i;
+		disarm.flags = 1u << i;
 		assert_errno(KVM_FPR_ARM, &arm_args, EINVAL);
 		assert_errno(KVM_FPR_DISARM, &disarm, EINVAL);
 	}
-	arm_args.flags = disarm.flags = 0;
-	arm_args.pad = disarm.pad = 1;
+	arm_args.flags = 0;
+	disarm.flags = 0;
+	arm_args.pad = 1;
+	disarm.pad = 1;
 	assert_errno(KVM_FPR_ARM, &arm_args, EINVAL);
 	assert_errno(KVM_FPR_DISARM, &disarm, EINVAL);
-	arm_args.pad = disarm.pad = 0;
+	arm_args.pad = 0;
+	disarm.pad = 0;
 	for (i = 0; i < ARRAY_SIZE(arm_args.reserved); i++) {
 		arm_args.reserved[i] = 1;
 		assert_errno(KVM_FPR_ARM, &arm_args, EINVAL);
