@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * KVM's free page filter, for the memory of this machine
+ *
+ * SET and everything that follows from it is one critical section under the
+ * lock of the memory slots, because of three others that run under it:
+ *
+ * - KVM_CLEAR_DIRTY_LOG, which QEMU defers until a page is sent, clears what
+ *   KVMSlot.dirty_bmap names.  A confirmed page that is used again has its bit
+ *   in KVM's log set again, and a CLEAR that still names the page would wipe
+ *   it.  So the page leaves dirty_bmap before a CLEAR can run.  The bit is not
+ *   needed there: ARM has protected the page and SET has cleared it, which is
+ *   all that a CLEAR would do.
+ * - KVM_GET_DIRTY_LOG fills dirty_bmap.
+ * - The slots change.  KVM confirms nothing in a slot that is newer than the
+ *   epoch, and slots that existed all the time have always mapped the same
+ *   guest physical addresses to the same memory; so the slots as they are now
+ *   say where the pages are that the guest had in mind when it reported them.
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/bitmap.h"
+#include "qemu/range.h"
+#include "system/kvm.h"
+#include "system/kvm_int.h"
+#include "system/kvm_fpr.h"
+
+#include <linux/kvm.h>
+#include <linux/kvm_fpr.h>
+
+/* The address space that vCPUs, and so a guest's reports, normally refer to */
+#define KVM_FPR_AS 0
+
+typedef void KVMFprSlotFunc(KVMSlot *slot, void *opaque);
+
+/* Called with the memory slots locked */
+static void kvm_fpr_foreach_slot(KVMState *s, KVMFprSlotFunc *func,
+                                 void *opaque)
+{
+    for (int as_id = 0; as_id < s->nr_as; as_id++) {
+        KVMMemoryListener *kml = s->as[as_id].ml;
+
+        for (unsigned int i = 0; kml && i < kml->nr_slots_allocated; i++) {
+            if (kml->slots[i].memory_size) {
+                func(&kml->slots[i], opaque);
+            }
+        }
+    }
+}
+
+typedef struct KVMFprAliasCheck {
+    const KVMSlot *slot;
+    bool aliased;
+} KVMFprAliasCheck;
+
+static void kvm_fpr_check_alias(KVMSlot *other, void *opaque)
+{
+    KVMFprAliasCheck *check = opaque;
+    const KVMSlot *slot = check->slot;
+
+    if ((ranges_overlap(slot->start_addr, slot->memory_size,
+                        other->start_addr, other->memory_size) ||
+         ranges_overlap(slot->ram_start_offset, slot->memory_size,
+                        other->ram_start_offset, other->memory_size)) &&
+        slot->start_addr - slot->ram_start_offset !=
+        other->start_addr - other->ram_start_offset) {
+        check->aliased = true;
+    }
+}
+
+/*
+ * A report speaks of the memory that address space 0 has at an address, while
+ * KVM filters the page at this address in every address space, and looks for
+ * writes nowhere else.  Both is the same thing only if all slots agree which
+ * memory is at which address.
+ */
+static bool kvm_fpr_slot_usable(KVMState *s, const KVMSlot *slot)
+{
+    KVMFprAliasCheck check = { .slot = slot };
+
+    if (!slot->dirty_bmap || !(slot->flags & KVM_MEM_LOG_DIRTY_PAGES)) {
+        return false;
+    }
+    kvm_fpr_foreach_slot(s, kvm_fpr_check_alias, &check);
+    return !check.aliased;
+}
+
+typedef struct KVMFprRun {
+    hwaddr start;
+    hwaddr end;
+} KVMFprRun;
+
+static void kvm_fpr_forget_run(KVMSlot *slot, void *opaque)
+{
+    const KVMFprRun *run = opaque;
+    size_t psize = qemu_real_host_page_size();
+    hwaddr start = MAX(run->start, slot->start_addr);
+    hwaddr end = MIN(run->end, slot->start_addr + slot->memory_size);
+
+    if (slot->dirty_bmap && start < end) {
+        bitmap_clear(slot->dirty_bmap, (start - slot->start_addr) / psize,
+                     (end - start) / psize);
+    }
+}
+
+/* Called with the memory slots locked */
+static void kvm_fpr_drop_confirmed(KVMState *s, KVMSlot *slot, hwaddr gpa,
+                                   const unsigned long *confirmed,
+                                   unsigned long npages, KVMFprDropFunc *drop)
+{
+    size_t psize = qemu_real_host_page_size();
+    unsigned long start, end;
+
+    for (start = find_first_bit(confirmed, npages); start < npages;
+         start = find_next_bit(confirmed, npages, end)) {
+        KVMFprRun run;
+
+        end = find_next_zero_bit(confirmed, npages, start);
+        run.start = gpa + start * psize;
+        run.end = gpa + end * psize;
+        kvm_fpr_foreach_slot(s, kvm_fpr_forget_run, &run);
+        drop(slot->ram + (run.start - slot->start_addr), run.end - run.start);
+    }
+}
+
+/* Called with the memory slots locked */
+static int kvm_fpr_set_slot(KVMState *s, KVMSlot *slot, KVMFprReport *report,
+                            KVMFprDropFunc *drop)
+{
+    size_t psize = qemu_real_host_page_size();
+    hwaddr start = MAX(report->base + report->first * psize, slot->start_addr);
+    hwaddr end = MIN(report->base + report->end * psize,
+                     slot->start_addr + slot->memory_size);
+    unsigned long npages;
+    struct kvm_fpr_bitmap arg = {};
+    int ret;
+
+    if (start >= end || !kvm_fpr_slot_usable(s, slot)) {
+        return 0;
+    }
+
+    npages = (end - start) / psize;
+    bitmap_copy_with_src_offset(report->part, report->free,
+                                (start - report->base) / psize, npages);
+    if (bitmap_empty(report->part, npages)) {
+        return 0;
+    }
+    bitmap_zero(report->confirmed, npages);
+
+    arg.flags = KVM_FPR_FLAG_CONFIRM;
+    arg.epoch = report->epoch;
+    arg.gpa = start;
+    arg.size = end - start;
+    arg.bitmap = (uintptr_t)report->part;
+    arg.confirmed = (uintptr_t)report->confirmed;
+    do {
+        ret = kvm_vm_ioctl(s, KVM_FPR_SET_BITMAP, &arg);
+    } while (ret == -EINTR || (!ret && arg.size));
+
+    report->nr_filtered += arg.nr_filtered;
+    report->nr_confirmed += arg.nr_confirmed;
+    if (ret) {
+        /*
+         * What was filtered before the error is still dirty for QEMU and is
+         * sent like any other page.
+         */
+        return ret;
+    }
+
+    kvm_fpr_drop_confirmed(s, slot, start, report->confirmed, npages, drop);
+    return 0;
+}
+
+const char *kvm_fpr_blocked(void)
+{
+    if (!kvm_enabled()) {
+        return "the accelerator is not KVM";
+    }
+    if (kvm_dirty_ring_enabled()) {
+        return "KVM's dirty ring is in use";
+    }
+    if (HOST_BIG_ENDIAN) {
+        /* The kernel's bitmaps are little-endian, QEMU's are not. */
+        return "the host is big-endian";
+    }
+    if (!(kvm_vm_check_extension(kvm_state, KVM_CAP_FREE_PAGE_FILTER) &
+          KVM_FPR_FLAG_CONFIRM)) {
+        return "the kernel has no free page filter";
+    }
+    return NULL;
+}
+
+int kvm_fpr_arm(uint64_t *epoch)
+{
+    struct kvm_fpr_arm arg = {};
+    int ret = kvm_vm_ioctl(kvm_state, KVM_FPR_ARM, &arg);
+
+    *epoch = ret ? 0 : arg.epoch;
+    return ret;
+}
+
+int kvm_fpr_set_bitmap(KVMFprReport *report, KVMFprDropFunc *drop)
+{
+    KVMState *s = kvm_state;
+    KVMMemoryListener *kml = s->as[KVM_FPR_AS].ml;
+    int ret = 0;
+
+    kvm_slots_lock();
+    for (unsigned int i = 0; i < kml->nr_slots_allocated; i++) {
+        if (kml->slots[i].memory_size) {
+            int err = kvm_fpr_set_slot(s, &kml->slots[i], report, drop);
+
+            /* A slot that is newer than the epoch does not spoil the others. */
+            ret = err ?: ret;
+        }
+    }
+    kvm_slots_unlock();
+
+    return ret;
+}
+
+void kvm_fpr_disarm(uint64_t epoch)
+{
+    struct kvm_fpr_disarm arg = { .epoch = epoch };
+
+    /* ESTALE, if another agent's ARM has ended the epoch, is fine, too. */
+    kvm_vm_ioctl(kvm_state, KVM_FPR_DISARM, &arg);
+}

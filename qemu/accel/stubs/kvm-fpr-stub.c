@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * KVM's free page filter in a build without KVM
+ */
+
+#include "qemu/osdep.h"
+#include "system/kvm_fpr.h"
+
+const char *kvm_fpr_blocked(void)
+{
+    return "this QEMU was built without KVM";
+}
+
+int kvm_fpr_arm(uint64_t *epoch)
+{
+    return -ENOSYS;
+}
+
+int kvm_fpr_set_bitmap(KVMFprReport *report, KVMFprDropFunc *drop)
+{
+    return -ENOSYS;
+}
+
+void kvm_fpr_disarm(uint64_t epoch)
+{
+}

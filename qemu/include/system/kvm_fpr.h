@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * KVM's free page filter (linux/kvm_fpr.h), for the memory of this machine
+ */
+
+#ifndef SYSTEM_KVM_FPR_H
+#define SYSTEM_KVM_FPR_H
+
+#include "exec/hwaddr.h"
+
+/**
+ * KVMFprReport: a report of free pages and what became of it
+ *
+ * All bitmaps have a bit for each page of the host's page size.
+ *
+ * @epoch: the epoch in which the report was taken
+ * @base: guest physical address of bit 0
+ * @first: the first bit of the report
+ * @end: the bit after the last one of the report
+ * @free: the pages that are reported free
+ * @part: scratch space, as large as @free
+ * @confirmed: scratch space, as large as @free
+ * @nr_filtered: the number of pages that left KVM's dirty log is added to it
+ * @nr_confirmed: the number of pages that KVM confirmed is added to it
+ */
+typedef struct KVMFprReport {
+    uint64_t epoch;
+    hwaddr base;
+    unsigned long first;
+    unsigned long end;
+    unsigned long *free;
+    unsigned long *part;
+    unsigned long *confirmed;
+    uint64_t nr_filtered;
+    uint64_t nr_confirmed;
+} KVMFprReport;
+
+/* Called for every run of confirmed pages, with KVM's memory slots locked. */
+typedef void KVMFprDropFunc(void *host, size_t size);
+
+/**
+ * kvm_fpr_blocked: why this machine cannot use the filter
+ *
+ * Returns a constant string, or NULL if it can.
+ */
+const char *kvm_fpr_blocked(void);
+
+/**
+ * kvm_fpr_arm: begin an epoch
+ * @epoch: receives its number
+ *
+ * Returns 0 or a negative errno.
+ */
+int kvm_fpr_arm(uint64_t *epoch);
+
+/**
+ * kvm_fpr_set_bitmap: hand over a report of free pages
+ * @report: the report; its counters are updated
+ * @drop: called for the confirmed pages before anything else can look at, or
+ *        clear, the dirty log
+ *
+ * Returns 0 or a negative errno.  Pages for which @drop was not called are to
+ * be treated as if they had not been reported.
+ */
+int kvm_fpr_set_bitmap(KVMFprReport *report, KVMFprDropFunc *drop);
+
+/**
+ * kvm_fpr_disarm: end an epoch
+ * @epoch: its number
+ */
+void kvm_fpr_disarm(uint64_t epoch);
+
+#endif

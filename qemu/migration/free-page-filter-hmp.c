@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * KVM's free page filter in "info migrate"
+ */
+
+#include "qemu/osdep.h"
+#include "monitor/monitor.h"
+#include "migration/free-page-filter.h"
+
+void hmp_info_free_page_filter(Monitor *mon, const FreePageFilterInfo *info)
+{
+    if (info->blocked_reason) {
+        monitor_printf(mon, "free page filter: off (%s)\n",
+                       info->blocked_reason);
+    }
+    monitor_printf(mon, "free page filter epochs: %" PRIu64 "\n",
+                   info->epochs);
+    monitor_printf(mon, "free page filter reported: %" PRIu64 " pages\n",
+                   info->reported_pages);
+    monitor_printf(mon, "free page filter filtered: %" PRIu64 " pages\n",
+                   info->filtered_pages);
+    monitor_printf(mon, "free page filter confirmed: %" PRIu64 " pages\n",
+                   info->confirmed_pages);
+    monitor_printf(mon, "free page filter dropped: %" PRIu64 " pages\n",
+                   info->dropped_pages);
+}

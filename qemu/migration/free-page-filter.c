@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Free page hints that go through KVM's free page filter
+ *
+ * A guest that hints a page does not promise to keep it free: it may use the
+ * page again at any time, without asking.  Here a hint is a report that the
+ * page was free at some instant, and KVM says which of the reported pages
+ * nobody has written since the epoch began.
+ *
+ *   bitmap sync         free_page_filter_end_epoch()
+ *   ARM                 free_page_filter_arm() begins an epoch
+ *   command id          the guest is asked; every hint that follows the id it
+ *                       sends back was made after ARM
+ *   hints               free_page_filter_hint() gathers them
+ *   SET and drop        free_page_filter_flush() hands them to KVM and takes
+ *                       the confirmed pages out of what is to be sent
+ *
+ * Why no write is lost:
+ *
+ * - Writes by the guest since ARM.  KVM does not confirm such a page, or the
+ *   write comes after SET and is in the log that the next sync reads.
+ * - Writes by devices, vhost and VFIO.  KVM does not see them.  They wait in
+ *   ram_list.dirty_memory or a log of their own until a sync merges them into
+ *   RAMBlock.bmap, and a page can be dropped from there only in an epoch that
+ *   began after the last sync.  Others that read the dirty log meanwhile
+ *   (VGA, calc-dirty-rate) only add to ram_list.dirty_memory.
+ * - The last sync, when the guest is stopped, ends the epoch like any other,
+ *   and no epoch begins while the guest does not run.
+ *
+ * A confirmed page that stays in the bitmap is merely sent in vain.  So is a
+ * hinted page that the guest has zeroed when its driver took it out of the
+ * allocator (Linux with init_on_alloc=1): it was written after ARM.
+ *
+ * Lock order:
+ *
+ *   BQL
+ *     VirtIOBalloon.free_page_lock
+ *       fpf.lock
+ *         RAMState.bitmap_mutex
+ *           KVM's memory slots (kml_slots_lock)
+ *
+ * The iothread that receives hints has all but the BQL.  The last two have
+ * this order already in a deferred clear of the dirty log.  The migration
+ * thread holds the bitmap_mutex for up to MAX_WAIT ms at a time, so whoever
+ * takes one of the locks above it may wait that long, as before.
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/atomic.h"
+#include "qemu/bitmap.h"
+#include "qemu/error-report.h"
+#include "qemu/lockable.h"
+#include "qemu/rcu.h"
+#include "qemu/stats64.h"
+#include "qemu/timer.h"
+#include "qemu/units.h"
+#include "exec/cpu-common.h"
+#include "exec/ramblock.h"
+#include "exec/target_page.h"
+#include "hw/boards.h"
+#include "migration/free-page-filter.h"
+#include "migration/misc.h"
+#include "system/kvm_fpr.h"
+#include "options.h"
+#include "trace.h"
+
+/*
+ * Hints are gathered for an aligned window of guest physical addresses.  They
+ * come roughly in the order of addresses, so a window does not change often.
+ */
+#define FPF_WINDOW_SIZE (1 * GiB)
+
+/* Hints to gather at most, so that the first ones do not come too late */
+#define FPF_MAX_HINTS 64
+
+static struct {
+    /*
+     * Written with the BQL held, before a device sends hints and after it
+     * has stopped.
+     */
+    bool enabled;
+
+    /* Protects what follows, up to the counters */
+    QemuMutex lock;
+    /* Hints are used as without the filter */
+    bool stock;
+    /* 0: no epoch, hints are ignored */
+    uint64_t epoch;
+    unsigned int nr_hints;
+    KVMFprReport report;
+
+    /* Atomic, for query-migrate, which should not wait for the lock */
+    const char *blocked_reason;
+    Stat64 epochs;
+    Stat64 reported_pages;
+    Stat64 filtered_pages;
+    Stat64 confirmed_pages;
+    Stat64 dropped_pages;
+} fpf;
+
+static void __attribute__((constructor)) fpf_init(void)
+{
+    qemu_mutex_init(&fpf.lock);
+}
+
+static const char *fpf_find_blocked_reason(void)
+{
+    const char *reason = kvm_fpr_blocked();
+
+    if (reason) {
+        return reason;
+    }
+    if (current_machine->cgs) {
+        return "the guest is confidential";
+    }
+    if (migrate_postcopy_ram()) {
+        /* A dropped page would be one that the destination waits for. */
+        return "the migration capability postcopy-ram is set";
+    }
+    if (migrate_colo()) {
+        return "the migration capability x-colo is set";
+    }
+    if (migrate_background_snapshot()) {
+        return "the migration capability background-snapshot is set";
+    }
+    return NULL;
+}
+
+/* Called with the BQL held.  Every reason is told once, not in every round. */
+static void fpf_set_blocked_reason(const char *reason)
+{
+    static const char *told;
+
+    qatomic_set(&fpf.blocked_reason, reason);
+    if (reason && reason != told) {
+        warn_report("free-page-filter has no effect: %s", reason);
+        told = reason;
+    }
+}
+
+/* Called with the lock held */
+static void fpf_forget_hints(void)
+{
+    KVMFprReport *report = &fpf.report;
+
+    if (fpf.nr_hints) {
+        bitmap_clear(report->free, report->first, report->end - report->first);
+        fpf.nr_hints = 0;
+    }
+}
+
+/* Called with the lock held */
+static void fpf_end_epoch(void)
+{
+    fpf_forget_hints();
+    if (fpf.epoch) {
+        kvm_fpr_disarm(fpf.epoch);
+        fpf.epoch = 0;
+    }
+}
+
+/* KVMFprDropFunc, called with the bitmap locked */
+static void fpf_drop(void *host, size_t size)
+{
+    const int page_bits = qemu_target_page_bits();
+    ram_addr_t start, end;
+    RAMBlock *rb;
+
+    RCU_READ_LOCK_GUARD();
+    rb = qemu_ram_block_from_host(host, false, &start);
+    /* Without a bitmap: shared with the destination, or not migrated at all */
+    if (!rb || !rb->bmap || migrate_ram_is_ignored(rb) ||
+        start >= rb->used_length) {
+        return;
+    }
+    end = MIN(start + size, rb->used_length);
+
+    /*
+     * Tell of all confirmed pages: also those that are not in the bitmap, or
+     * that stay there, will differ on the destination if the write that made
+     * them differ is one that the filter took out of KVM's log.
+     */
+    trace_free_page_filter_drop(rb->idstr, start >> page_bits,
+                                (end - start) >> page_bits);
+
+    start = ROUND_UP(start, qemu_ram_pagesize(rb));
+    end = QEMU_ALIGN_DOWN(end, qemu_ram_pagesize(rb));
+    if (start < end) {
+        stat64_add(&fpf.dropped_pages,
+                   ram_bitmap_drop(rb, start >> page_bits,
+                                   (end - start) >> page_bits));
+    }
+}
+
+/* Called with the lock held */
+static void fpf_flush(void)
+{
+    KVMFprReport *report = &fpf.report;
+    int ret;
+
+    if (!fpf.nr_hints) {
+        return;
+    }
+
+    report->epoch = fpf.epoch;
+    report->nr_filtered = 0;
+    report->nr_confirmed = 0;
+
+    /* For those who send pages, SET and the drop are one step. */
+    ram_bitmap_lock();
+    ret = kvm_fpr_set_bitmap(report, fpf_drop);
+    ram_bitmap_unlock();
+
+    trace_free_page_filter_set(report->epoch, fpf.nr_hints,
+                               report->nr_filtered, report->nr_confirmed, ret);
+    stat64_add(&fpf.filtered_pages, report->nr_filtered);
+    stat64_add(&fpf.confirmed_pages, report->nr_confirmed);
+    fpf_forget_hints();
+}
+
+/* Called with the lock held; the range lies within one window. */
+static void fpf_gather(hwaddr gpa, hwaddr size)
+{
+    const size_t psize = qemu_real_host_page_size();
+    KVMFprReport *report = &fpf.report;
+    hwaddr base = QEMU_ALIGN_DOWN(gpa, FPF_WINDOW_SIZE);
+    /* A page that is free in part is not free. */
+    unsigned long first = DIV_ROUND_UP(gpa - base, psize);
+    unsigned long end = (gpa - base + size) / psize;
+
+    if (first >= end) {
+        return;
+    }
+    if (fpf.nr_hints && base != report->base) {
+        fpf_flush();
+    }
+
+    bitmap_set(report->free, first, end - first);
+    if (!fpf.nr_hints) {
+        report->base = base;
+        report->first = first;
+        report->end = end;
+    } else {
+        report->first = MIN(report->first, first);
+        report->end = MAX(report->end, end);
+    }
+    fpf.nr_hints++;
+    stat64_add(&fpf.reported_pages, end - first);
+
+    if (fpf.nr_hints >= FPF_MAX_HINTS) {
+        fpf_flush();
+    }
+}
+
+void free_page_filter_enable(void)
+{
+    const long npages = FPF_WINDOW_SIZE / qemu_real_host_page_size();
+
+    WITH_QEMU_LOCK_GUARD(&fpf.lock) {
+        fpf.report.free = bitmap_new(npages);
+        fpf.report.part = bitmap_new(npages);
+        fpf.report.confirmed = bitmap_new(npages);
+        fpf.enabled = true;
+    }
+    fpf_set_blocked_reason(fpf_find_blocked_reason());
+}
+
+void free_page_filter_disable(void)
+{
+    if (!fpf.enabled) {
+        return;
+    }
+
+    QEMU_LOCK_GUARD(&fpf.lock);
+    fpf_end_epoch();
+    fpf.enabled = false;
+    g_clear_pointer(&fpf.report.free, g_free);
+    g_clear_pointer(&fpf.report.part, g_free);
+    g_clear_pointer(&fpf.report.confirmed, g_free);
+}
+
+bool free_page_filter_arm(bool gpa, bool poison)
+{
+    const char *reason = fpf_find_blocked_reason();
+    int64_t start = get_clock();
+    int ret;
+
+    if (poison) {
+        reason = "the guest relies on what its free pages hold, "
+                 "free page hints are refused";
+    } else if (!reason && !gpa) {
+        reason = "the device is behind an IOMMU";
+    }
+    fpf_set_blocked_reason(reason);
+
+    QEMU_LOCK_GUARD(&fpf.lock);
+    fpf_end_epoch();
+    fpf.stock = reason && !poison;
+    if (reason) {
+        return fpf.stock;
+    }
+
+    ret = kvm_fpr_arm(&fpf.epoch);
+    trace_free_page_filter_arm(fpf.epoch, get_clock() - start, ret);
+    if (ret) {
+        warn_report_once("free-page-filter has no effect: "
+                         "KVM_FPR_ARM failed (%s)", strerror(-ret));
+        qatomic_set(&fpf.blocked_reason, "KVM_FPR_ARM failed");
+        return false;
+    }
+    stat64_add(&fpf.epochs, 1);
+    return true;
+}
+
+bool free_page_filter_hint(hwaddr gpa, hwaddr size)
+{
+    QEMU_LOCK_GUARD(&fpf.lock);
+
+    if (fpf.stock) {
+        return false;
+    }
+
+    while (fpf.epoch && size) {
+        hwaddr rest = FPF_WINDOW_SIZE - gpa % FPF_WINDOW_SIZE;
+        hwaddr len = MIN(size, rest);
+
+        fpf_gather(gpa, len);
+        gpa += len;
+        size -= len;
+    }
+    return true;
+}
+
+void free_page_filter_flush(void)
+{
+    QEMU_LOCK_GUARD(&fpf.lock);
+    fpf_flush();
+}
+
+void free_page_filter_setup(void)
+{
+    if (!fpf.enabled) {
+        return;
+    }
+
+    stat64_set(&fpf.epochs, 0);
+    stat64_set(&fpf.reported_pages, 0);
+    stat64_set(&fpf.filtered_pages, 0);
+    stat64_set(&fpf.confirmed_pages, 0);
+    stat64_set(&fpf.dropped_pages, 0);
+    fpf_set_blocked_reason(fpf_find_blocked_reason());
+}
+
+void free_page_filter_end_epoch(void)
+{
+    if (!fpf.enabled) {
+        return;
+    }
+
+    QEMU_LOCK_GUARD(&fpf.lock);
+    fpf_end_epoch();
+}
+
+FreePageFilterInfo *free_page_filter_info(void)
+{
+    FreePageFilterInfo *info;
+
+    if (!fpf.enabled) {
+        return NULL;
+    }
+
+    info = g_new0(FreePageFilterInfo, 1);
+    info->epochs = stat64_get(&fpf.epochs);
+    info->reported_pages = stat64_get(&fpf.reported_pages);
+    info->filtered_pages = stat64_get(&fpf.filtered_pages);
+    info->confirmed_pages = stat64_get(&fpf.confirmed_pages);
+    info->dropped_pages = stat64_get(&fpf.dropped_pages);
+    info->blocked_reason = g_strdup(qatomic_read(&fpf.blocked_reason));
+    return info;
+}
