@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Command line: verbs, options, help and numbers. */
+#include <ctype.h>
+#include <err.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+#define HELP_WIDTH	78
+
+/* getopt_long()'s value of a long option: what no short option can be. */
+#define OPT_VAL(id)	(256 + (int)(id))
+
+/* Every verb has it, so no verb lists it. */
+static const struct cli_option help_option = {
+	OPT_HELP, "help", NULL, "print this help"
+};
+
+static const char *program(void)
+{
+	return program_invocation_short_name;
+}
+
+/* Prints one word of a synopsis, on a new line if it would not fit. */
+static void print_synopsis_word(const char *word, int indent, int *column)
+{
+	if (*column + 1 + (int)strlen(word) > HELP_WIDTH) {
+		printf("\n%*s", indent, "");
+		*column = indent;
+	}
+	*column += printf(" %s", word);
+}
+
+static void print_synopsis(const struct cli_verb *verb)
+{
+	const struct cli_option *opt;
+	char word[80];
+	int indent, column;
+
+	indent = column = printf("Usage: %s %s", program(), verb->name);
+	for (opt = verb->options; opt->name; opt++) {
+		if (opt->arg)
+			snprintf(word, sizeof(word), "[--%s %s]", opt->name,
+				 opt->arg);
+		else
+			snprintf(word, sizeof(word), "[--%s]", opt->name);
+		print_synopsis_word(word, indent, &column);
+	}
+	if (verb->operands)
+		print_synopsis_word(verb->operands, indent, &column);
+	putchar('\n');
+}
+
+static void print_option(const struct cli_option *opt)
+{
+	char left[80];
+
+	snprintf(left, sizeof(left), "--%s %s", opt->name,
+		 opt->arg ? opt->arg : "");
+	printf("  %-20s %s\n", left, opt->help);
+}
+
+static void print_verb_help(const struct cli_verb *verb)
+{
+	const struct cli_option *opt;
+
+	print_synopsis(verb);
+	printf("\n%s.\n\nOptions:\n", verb->summary);
+	for (opt = verb->options; opt->name; opt++)
+		print_option(opt);
+	print_option(&help_option);
+	if (verb->details)
+		printf("\n%s", verb->details);
+}
+
+static void print_help(const struct cli_verb *verbs, const char *about)
+{
+	const struct cli_verb *verb;
+
+	printf("Usage: %s VERB [ARGUMENT]...\n"
+	       "       %s VERB --help\n"
+	       "       %s --help | --version\n"
+	       "\n%s\nVerbs:\n", program(), program(), program(), about);
+	for (verb = verbs; verb->name; verb++)
+		printf("  %-12s %s\n", verb->name, verb->summary);
+	printf("\nExit status: %d success, %d an error, %d wrong usage,"
+	       " %d a kernel without the filter.\n",
+	       FPR_OK, FPR_ERROR, FPR_USAGE, FPR_NO_FILTER);
+}
+
+static enum fpr_status usage_error(const struct cli_verb *verb, const char *what,
+				   const char *text)
+{
+	warnx("%s%s: see '%s %s --help'", what, text, program(), verb->name);
+	return FPR_USAGE;
+}
+
+static void fill_long_options(const struct cli_verb *verb, struct option *opts)
+{
+	const struct cli_option *opt;
+	size_t n = 0;
+
+	for (opt = verb->options; opt->name; opt++)
+		opts[n++] = (struct option) {
+			.name = opt->name,
+			.has_arg = opt->arg ? required_argument : no_argument,
+			.val = OPT_VAL(opt->id),
+		};
+	opts[n] = (struct option) {
+		.name = help_option.name,
+		.val = OPT_VAL(help_option.id),
+	};
+}
+
+/* getopt_long() names a bad short option in optopt, a bad long one not at all. */
+static enum fpr_status bad_option(const struct cli_verb *verb, char **argv)
+{
+	char short_option[] = { '-', (char)optopt, '\0' };
+
+	if (optopt >= OPT_VAL(0))
+		return usage_error(verb, "this option takes no argument: ",
+				   argv[optind - 1]);
+	if (optopt)
+		return usage_error(verb, "unknown option ", short_option);
+	return usage_error(verb, "unknown or ambiguous option ", argv[optind - 1]);
+}
+
+static enum fpr_status parse_options(const struct cli_verb *verb, int argc,
+				     char **argv, struct cli_args *args)
+{
+	struct option opts[NR_OPTS + 1] = { 0 };
+	int c, index;
+
+	fill_long_options(verb, opts);
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, ":h", opts, &index)) != -1) {
+		switch (c) {
+		case 'h':
+			args->option[OPT_HELP] = help_option.name;
+			break;
+		case ':':
+			return usage_error(verb, "an argument is missing after ",
+					   argv[optind - 1]);
+		case '?':
+			return bad_option(verb, argv);
+		default:
+			args->option[c - OPT_VAL(0)] =
+				optarg ? optarg : opts[index].name;
+		}
+	}
+	args->operand = argv + optind;
+	args->nr_operands = argc - optind;
+	return FPR_OK;
+}
+
+static enum fpr_status run_verb(const struct cli_verb *verb, int argc, char **argv)
+{
+	struct cli_args args = { 0 };
+	enum fpr_status status;
+
+	status = parse_options(verb, argc, argv, &args);
+	if (status)
+		return status;
+	if (args.option[OPT_HELP]) {
+		print_verb_help(verb);
+		return FPR_OK;
+	}
+	if (args.nr_operands < verb->min_operands)
+		return usage_error(verb, "operands are missing, give ",
+				   verb->operands);
+	if (args.nr_operands > verb->max_operands)
+		return usage_error(verb, "one operand too many: ",
+				   args.operand[verb->max_operands]);
+	return verb->run(&args);
+}
+
+static bool is_one_of(const char *text, const char *a, const char *b)
+{
+	return !strcmp(text, a) || !strcmp(text, b);
+}
+
+enum fpr_status cli_main(const struct cli_verb *verbs, const char *about,
+			 int argc, char **argv)
+{
+	const struct cli_verb *verb;
+
+	if (argc < 2) {
+		warnx("a verb is missing: see '%s --help'", program());
+		return FPR_USAGE;
+	}
+	if (is_one_of(argv[1], "--help", "-h")) {
+		print_help(verbs, about);
+		return FPR_OK;
+	}
+	if (is_one_of(argv[1], "--version", "-V")) {
+		printf("fprctl %s\n", FPRCTL_VERSION);
+		return FPR_OK;
+	}
+	for (verb = verbs; verb->name; verb++) {
+		if (!strcmp(argv[1], verb->name))
+			return run_verb(verb, argc - 1, argv + 1);
+	}
+	warnx("unknown %s '%s': see '%s --help'",
+	      argv[1][0] == '-' ? "option" : "verb", argv[1], program());
+	return FPR_USAGE;
+}
+
+int cli_number(const char *text, const char **end, uint64_t *number)
+{
+	int base = text[0] == '0' && (text[1] == 'x' || text[1] == 'X') ? 16 : 10;
+	char *stop;
+
+	/* strtoull() itself would accept spaces and a sign. */
+	if (!isdigit((unsigned char)text[0]))
+		return -1;
+
+	errno = 0;
+	*number = strtoull(text, &stop, base);
+	if (errno || (!end && *stop))
+		return -1;
+	if (end)
+		*end = stop;
+	return 0;
+}
+
+/* The power of two that a suffix stands for, or -1. */
+static int suffix_shift(const char *suffix)
+{
+	static const char letters[] = "KMGT";
+	const char *letter;
+
+	if (!*suffix)
+		return 0;
+	letter = strchr(letters, toupper((unsigned char)suffix[0]));
+	if (!letter || suffix[1])
+		return -1;
+	return 10 * (int)(letter - letters + 1);
+}
+
+enum fpr_status cli_epoch(const struct cli_args *args, uint64_t *epoch)
+{
+	const char *text = args->option[OPT_EPOCH];
+
+	*epoch = 0;
+	if (!text)
+		return FPR_OK;
+	if (cli_number(text, NULL, epoch) || !*epoch) {
+		warnx("--epoch %s: not an epoch: give the number that arm printed",
+		      text);
+		return FPR_USAGE;
+	}
+	return FPR_OK;
+}
+
+enum fpr_status cli_bytes(const char *name, const char *text, uint64_t *bytes)
+{
+	const uint64_t page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+	const char *suffix;
+	uint64_t number;
+	int shift;
+
+	if (!text)
+		return FPR_OK;
+	if (cli_number(text, &suffix, &number) ||
+	    (shift = suffix_shift(suffix)) < 0) {
+		warnx("%s %s: not a number of bytes: give for example 0x100000, 4096K or 1G",
+		      name, text);
+		return FPR_USAGE;
+	}
+	if (number > UINT64_MAX >> shift) {
+		warnx("%s %s: too large: guest addresses have 64 bits",
+		      name, text);
+		return FPR_USAGE;
+	}
+	number <<= shift;
+	if (number % page_size) {
+		warnx("%s %s: not a multiple of the page size, %llu",
+		      name, text, (unsigned long long)page_size);
+		return FPR_USAGE;
+	}
+	*bytes = number;
+	return FPR_OK;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The verb table: parsing and help are both made from it. */
+#ifndef FPRCTL_CLI_H
+#define FPRCTL_CLI_H
+
+#include <stdint.h>
+
+#include "fprctl.h"
+
+enum cli_option_id {
+	OPT_CONFIRMED,
+	OPT_EPOCH,
+	OPT_EXEC,
+	OPT_GPA,
+	OPT_HELP,
+	OPT_JSON,
+	OPT_SIZE,
+	NR_OPTS,
+};
+
+struct cli_option {
+	enum cli_option_id id;
+	const char *name;
+	const char *arg;	/* NULL: a switch */
+	const char *help;
+};
+
+/* What was given on the command line of one verb. */
+struct cli_args {
+	const char *option[NR_OPTS];	/* NULL: not given; a switch: its name */
+	char **operand;
+	int nr_operands;
+};
+
+struct cli_verb {
+	const char *name;
+	const char *operands;	/* as the synopsis shows them, or NULL */
+	int min_operands;
+	int max_operands;
+	const char *summary;
+	const struct cli_option *options;	/* ends with a NULL name */
+	const char *details;	/* the rest of --help, or NULL */
+	enum fpr_status (*run)(const struct cli_args *args);
+};
+
+/**
+ * cli_main - find the verb in @verbs, parse its arguments and run it
+ * @verbs: the table, which ends with a NULL name
+ * @about: what the program is, for --help
+ */
+enum fpr_status cli_main(const struct cli_verb *verbs, const char *about,
+			 int argc, char **argv);
+
+/**
+ * cli_epoch - the value of --epoch
+ * @epoch: set to 0 if the option was not given
+ */
+enum fpr_status cli_epoch(const struct cli_args *args, uint64_t *epoch);
+
+/**
+ * cli_bytes - the value of an option that counts bytes of guest memory
+ * @name: the option, for the message
+ * @text: its value, or NULL if it was not given
+ * @bytes: left alone if the option was not given
+ *
+ * Accepts decimal and 0x numbers with a suffix K, M, G or T, and only
+ * multiples of the page size.
+ */
+enum fpr_status cli_bytes(const char *name, const char *text, uint64_t *bytes);
+
+/**
+ * cli_number - parse a whole string as a decimal or 0x number
+ * @end: if not NULL, characters may follow; set to the first of them
+ *
+ * Return: 0, or -1 if there is no number or it is too large.
+ */
+int cli_number(const char *text, const char **end, uint64_t *number);
+
+#endif

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The ioctls of the free page filter, and what their errors mean. */
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <linux/kvm_fpr.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "filter.h"
+#include "vm.h"
+
+/* Cause and remedy of every error in linux/kvm_fpr.h. */
+static const struct {
+	int err;
+	enum fpr_status status;
+	const char *text;
+} reasons[] = {
+	{ EIO, FPR_ERROR,
+	  "the VM is dead: its process ended or KVM gave it up" },
+	{ EPERM, FPR_ERROR,
+	  "not permitted: the VM's owner must enable KVM_FPR_FLAG_FOREIGN, or run with CAP_SYS_ADMIN in the initial user namespace" },
+	{ EOPNOTSUPP, FPR_ERROR,
+	  "the VM's memory is private or encrypted: the filter can not be used with it" },
+	{ ENXIO, FPR_ERROR,
+	  "the VM uses a dirty ring: the filter needs dirty bitmaps" },
+	{ EINVAL, FPR_ERROR,
+	  "the kernel refused an argument: kernel and fprctl may be of different versions" },
+	{ ESTALE, FPR_ERROR,
+	  "the epoch is over, or nothing in the range logs dirty pages since it began: arm again and take a new report" },
+	{ ENOMEM, FPR_ERROR,
+	  "the kernel has no memory for it: try again" },
+	{ ENOTTY, FPR_NO_FILTER,
+	  "this kernel has no free page filter: load the modules of kvm-fpr" },
+};
+
+/* Says what went wrong with the ioctl @name; errno is its error. */
+static enum fpr_status explain(const struct filter *filter, const char *name)
+{
+	size_t i;
+
+	if (errno == EIO && !filter->probed) {
+		warnx("%s: the VM is dead or this kernel has no free page filter: run fprctl with access to /dev/kvm to know",
+		      name);
+		return FPR_ERROR;
+	}
+	for (i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+		if (reasons[i].err == errno) {
+			warnx("%s: %s", name, reasons[i].text);
+			return reasons[i].status;
+		}
+	}
+	warn("%s", name);
+	return FPR_ERROR;
+}
+
+static uint64_t now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+int filter_probe(uint32_t *flags)
+{
+	int fd, mask, saved;
+
+	fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	mask = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_FREE_PAGE_FILTER);
+	saved = errno;
+	close(fd);
+	errno = saved;
+	if (mask < 0)
+		return -1;
+	*flags = (uint32_t)mask;
+	return 0;
+}
+
+enum fpr_status filter_open(struct filter *filter, const char *vm)
+{
+	enum fpr_status status;
+
+	*filter = (struct filter) { 0 };
+	status = vm_open(vm, &filter->vm_fd);
+	if (status)
+		return status;
+	filter->probed = !filter_probe(&filter->flags);
+	if (filter->probed && !filter->flags) {
+		errno = ENOTTY;
+		return explain(filter, "/dev/kvm");
+	}
+	return FPR_OK;
+}
+
+enum fpr_status filter_arm(const struct filter *filter, uint64_t *epoch,
+			   uint64_t *us)
+{
+	struct kvm_fpr_arm arm = { 0 };
+	uint64_t start = now_us();
+
+	if (ioctl(filter->vm_fd, KVM_FPR_ARM, &arm))
+		return explain(filter, "arm");
+	*us = now_us() - start;
+	*epoch = arm.epoch;
+	return FPR_OK;
+}
+
+enum fpr_status filter_disarm(const struct filter *filter, uint64_t epoch,
+			      uint64_t *us)
+{
+	struct kvm_fpr_disarm disarm = { .epoch = epoch };
+	uint64_t start = now_us();
+
+	if (ioctl(filter->vm_fd, KVM_FPR_DISARM, &disarm)) {
+		if (errno == ESTALE) {
+			warnx("disarm: %llu is not the VM's current epoch: leave out --epoch to end whichever there is",
+			      (unsigned long long)epoch);
+			return FPR_ERROR;
+		}
+		return explain(filter, "disarm");
+	}
+	*us = now_us() - start;
+	return FPR_OK;
+}
+
+/* Done, or -1 with errno; EINTR: @stop was set before it was done. */
+static int set_all(int vm_fd, struct kvm_fpr_bitmap *set,
+		   const volatile sig_atomic_t *stop)
+{
+	while (set->size) {
+		if (*stop) {
+			errno = EINTR;
+			return -1;
+		}
+		if (ioctl(vm_fd, KVM_FPR_SET_BITMAP, set) && errno != EINTR)
+			return -1;
+	}
+	return 0;
+}
+
+enum fpr_status filter_set(const struct filter *filter, struct filter_range *range,
+			   const volatile sig_atomic_t *stop, uint64_t *us)
+{
+	struct kvm_fpr_bitmap set = {
+		.flags = range->confirmed ? KVM_FPR_FLAG_CONFIRM : 0,
+		.epoch = range->epoch,
+		.gpa = range->gpa,
+		.size = range->size,
+		.bitmap = (uintptr_t)range->report,
+		.confirmed = (uintptr_t)range->confirmed,
+	};
+	uint64_t start = now_us();
+	int r = set_all(filter->vm_fd, &set, stop);
+
+	*us = now_us() - start;
+	range->nr_filtered = set.nr_filtered;
+	range->nr_confirmed = set.nr_confirmed;
+	if (!r)
+		return FPR_OK;
+
+	if (errno == EINTR) {
+		warnx("set-bitmap: stopped by a signal at gpa 0x%llx: what lies beyond stays in the dirty log",
+		      (unsigned long long)set.gpa);
+		return FPR_ERROR;
+	}
+	return explain(filter, "set-bitmap");
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The ioctls of the free page filter. */
+#ifndef FPRCTL_FILTER_H
+#define FPRCTL_FILTER_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fprctl.h"
+
+/**
+ * struct filter - a VM and what is known of the kernel's filter
+ * @vm_fd: the VM
+ * @probed: /dev/kvm could be asked
+ * @flags: KVM_FPR_FLAG_* that the kernel supports, if @probed
+ */
+struct filter {
+	int vm_fd;
+	bool probed;
+	uint32_t flags;
+};
+
+/**
+ * struct filter_range - a report, and what became of it
+ * @epoch: from filter_arm()
+ * @gpa: where the range begins
+ * @size: its size in bytes
+ * @report: one bit per page
+ * @confirmed: NULL or a buffer of the same size as @report
+ * @nr_filtered: out: pages dropped from the dirty log
+ * @nr_confirmed: out: pages whose content is disposable
+ */
+struct filter_range {
+	uint64_t epoch;
+	uint64_t gpa;
+	uint64_t size;
+	const void *report;
+	void *confirmed;
+	uint64_t nr_filtered;
+	uint64_t nr_confirmed;
+};
+
+/**
+ * filter_probe - ask /dev/kvm for the filter
+ * @flags: out: the supported KVM_FPR_FLAG_*, 0 if there is no filter
+ *
+ * Return: 0 or -1 with errno, and nothing was said.
+ */
+int filter_probe(uint32_t *flags);
+
+/**
+ * filter_open - prepare for the ioctls on a VM
+ * @vm: what names it, see vm_open()
+ *
+ * A kernel without the filter answers EIO to any ioctl on another process's
+ * VM, as for a dead VM: only /dev/kvm tells the difference.  Where it can not
+ * be opened the ioctls are tried all the same.
+ */
+enum fpr_status filter_open(struct filter *filter, const char *vm);
+
+/** filter_arm - begin an epoch; @us: out: how long that took */
+enum fpr_status filter_arm(const struct filter *filter, uint64_t *epoch,
+			   uint64_t *us);
+
+/**
+ * filter_set - hand over a report, in as many calls as it takes
+ * @stop: set by the caller's signal handler to stop between two calls
+ * @us: out: how long that took
+ */
+enum fpr_status filter_set(const struct filter *filter, struct filter_range *range,
+			   const volatile sig_atomic_t *stop, uint64_t *us);
+
+/** filter_disarm - end @epoch, or whichever there is if it is 0 */
+enum fpr_status filter_disarm(const struct filter *filter, uint64_t epoch,
+			      uint64_t *us);
+
+#endif

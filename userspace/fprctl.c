@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * fprctl - the free page filter of KVM's dirty log from the command line
+ *
+ * The verbs and the table of them.
+ */
+#include <err.h>
+#include <errno.h>
+#include <json-c/json.h>
+#include <linux/kvm_fpr.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "cli.h"
+#include "filter.h"
+#include "fprctl.h"
+#include "result.h"
+#include "set_bitmap.h"
+#include "vm.h"
+
+static const struct {
+	uint32_t flag;
+	const char *name;
+} flag_names[] = {
+	{ KVM_FPR_FLAG_CONFIRM, "confirm" },
+	{ KVM_FPR_FLAG_FOREIGN, "foreign" },
+};
+
+#define NR_FLAG_NAMES	(sizeof(flag_names) / sizeof(flag_names[0]))
+
+static void print_flags(uint32_t flags)
+{
+	const char *separator = " (";
+	size_t i;
+
+	printf("free page filter: %s", flags ? "yes" : "no");
+	for (i = 0; i < NR_FLAG_NAMES; i++) {
+		if (!(flags & flag_names[i].flag))
+			continue;
+		printf("%s%s", separator, flag_names[i].name);
+		separator = ", ";
+		flags &= ~flag_names[i].flag;
+	}
+	/* What only a newer fprctl has a name for. */
+	if (flags) {
+		printf("%s0x%x", separator, flags);
+		separator = ", ";
+	}
+	printf("%s\n", separator[0] == ',' ? ")" : "");
+}
+
+static void print_flags_json(uint32_t flags)
+{
+	struct json_object *object = json_object_new_object();
+	struct json_object *names = json_object_new_array();
+	size_t i;
+
+	for (i = 0; i < NR_FLAG_NAMES; i++) {
+		if (flags & flag_names[i].flag)
+			json_object_array_add(names,
+				json_object_new_string(flag_names[i].name));
+	}
+	json_object_object_add(object, "supported",
+			       json_object_new_boolean(flags != 0));
+	json_object_object_add(object, "flags", names);
+	json_object_object_add(object, "mask", json_object_new_uint64(flags));
+	result_print_json(stdout, object);
+}
+
+static enum fpr_status run_probe(const struct cli_args *args)
+{
+	uint32_t flags;
+
+	if (filter_probe(&flags)) {
+		if (errno == ENOENT)
+			warnx("/dev/kvm does not exist: load kvm-intel or kvm-amd");
+		else if (errno == EACCES)
+			warnx("not permitted to open /dev/kvm: run as root or in its group");
+		else
+			warn("/dev/kvm");
+		return FPR_ERROR;
+	}
+	if (args->option[OPT_JSON])
+		print_flags_json(flags);
+	else
+		print_flags(flags);
+	return flags ? FPR_OK : FPR_NO_FILTER;
+}
+
+static enum fpr_status run_arm(const struct cli_args *args)
+{
+	struct result results[] = {
+		{ "epoch", "epoch", NULL, 0 },
+		{ "arm_us", "arm took", "us", 0 },
+		{ 0 }
+	};
+	struct filter filter;
+	enum fpr_status status;
+
+	status = filter_open(&filter, args->operand[0]);
+	if (!status)
+		status = filter_arm(&filter, &results[0].value,
+				    &results[1].value);
+	if (!status)
+		result_print(stdout, results, args->option[OPT_JSON]);
+	return status;
+}
+
+static enum fpr_status run_disarm(const struct cli_args *args)
+{
+	struct result results[] = {
+		{ "disarm_us", "disarm took", "us", 0 },
+		{ 0 }
+	};
+	struct filter filter;
+	enum fpr_status status;
+	uint64_t epoch;
+
+	status = cli_epoch(args, &epoch);
+	if (!status)
+		status = filter_open(&filter, args->operand[0]);
+	if (!status)
+		status = filter_disarm(&filter, epoch, &results[0].value);
+	if (!status)
+		result_print(stdout, results, args->option[OPT_JSON]);
+	return status;
+}
+
+#define JSON_OPTION	{ OPT_JSON, "json", NULL, "print one JSON object" }
+
+static const struct cli_option probe_options[] = { JSON_OPTION, { 0 } };
+
+static const struct cli_option arm_options[] = { JSON_OPTION, { 0 } };
+
+static const struct cli_option set_bitmap_options[] = {
+	{ OPT_EPOCH, "epoch", "N", "the report was taken in epoch N; without it, arm first" },
+	{ OPT_GPA, "gpa", "A", "guest physical address of the first page (default 0)" },
+	{ OPT_SIZE, "size", "S", "bytes of guest memory, to cut the report's last word" },
+	{ OPT_CONFIRMED, "confirmed", "FILE", "write the bitmap of confirmed pages, - for stdout" },
+	{ OPT_EXEC, "exec", "COMMAND", "take the report from the output of a shell command" },
+	JSON_OPTION,
+	{ 0 }
+};
+
+static const struct cli_option disarm_options[] = {
+	{ OPT_EPOCH, "epoch", "N", "end it only if it is epoch N" },
+	JSON_OPTION,
+	{ 0 }
+};
+
+static const struct cli_verb verbs[] = {
+	{
+		.name = "probe",
+		.summary = "Tell whether this kernel has the free page filter",
+		.options = probe_options,
+		.run = run_probe,
+		.details =
+"Example:\n"
+"  $ fprctl probe\n"
+"  free page filter: yes (confirm, foreign)\n",
+	},
+	{
+		.name = "arm",
+		.operands = "VM",
+		.min_operands = 1,
+		.max_operands = 1,
+		.summary = "Begin an epoch of a VM and print its number",
+		.options = arm_options,
+		.run = run_arm,
+		.details =
+"Only a report taken after this returned may be handed over with the epoch's\n"
+"number. An earlier epoch of the VM ends.\n"
+"\n"
+VM_HELP
+"\n"
+"Examples:\n"
+"  fprctl arm 4321            the VM of process 4321\n"
+"  fprctl arm 4321:12         its descriptor 12\n"
+"  fprctl arm fd:3 --json     an inherited descriptor\n",
+	},
+	{
+		.name = "set-bitmap",
+		.operands = "VM [FILE|-]",
+		.min_operands = 1,
+		.max_operands = 2,
+		.summary = "Drop from the dirty log what a report says is free",
+		.options = set_bitmap_options,
+		.run = set_bitmap_run,
+		.details =
+"A report is a bitmap in 64-bit little-endian words: bit n says that page n\n"
+"from --gpa on was free at some instant after the epoch began. Numbers of bytes\n"
+"may be written as 0x100000, 4096K, 1M, 2G or 1T.\n"
+"\n"
+"A report older than its epoch loses pages: it names pages that the guest has\n"
+"written since, unseen. So without --epoch, fprctl arms first and then reads:\n"
+"  --exec COMMAND  is started by /bin/sh only after that. If it fails, nothing\n"
+"                  is handed over.\n"
+"  a FIFO          is opened only after that: 'producer >fifo' waits for it,\n"
+"                  unless something else has the FIFO open already.\n"
+"  -, a pipe, socket or device   is refused if something can be read from it\n"
+"                  before. That is all that can be seen from here: a producer\n"
+"                  that was started earlier must itself wait with its report.\n"
+"  a regular file  is always refused.\n"
+"With --epoch any file is read, and it is for the caller to know that the\n"
+"report was taken in that epoch.\n"
+"\n"
+"The report is read to its end before any of it is handed over. Confirmed are\n"
+"the pages whose content is disposable; --confirmed replaces FILE when all went\n"
+"well, and with - the result goes to stderr. Where fprctl is stopped half way,\n"
+"the pages done by then stay dropped, which is safe, and FILE is left alone.\n"
+"\n"
+VM_HELP
+"\n"
+"Examples:\n"
+"  fprctl set-bitmap 4321 --exec 'ssh guest free-bitmap' --json\n"
+"  E=$(fprctl arm 4321 --json | jq .epoch)\n"
+"  ssh guest free-bitmap >report\n"
+"  fprctl set-bitmap 4321 --epoch $E --confirmed done report\n",
+	},
+	{
+		.name = "disarm",
+		.operands = "VM",
+		.min_operands = 1,
+		.max_operands = 1,
+		.summary = "End a VM's epoch: its reports are refused from now on",
+		.options = disarm_options,
+		.run = run_disarm,
+		.details = VM_HELP,
+	},
+	{ 0 }
+};
+
+static const char about[] =
+"Drops pages that the guest reported free from the dirty log of KVM.\n";
+
+int main(int argc, char **argv)
+{
+	enum fpr_status status = cli_main(verbs, about, argc, argv);
+
+	if (fflush(stdout) || ferror(stdout)) {
+		warn("stdout");
+		if (!status)
+			status = FPR_ERROR;
+	}
+	return status;
+}

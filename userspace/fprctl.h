@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What all parts of fprctl agree on. */
+#ifndef FPRCTL_H
+#define FPRCTL_H
+
+#define FPRCTL_VERSION	"0.1"
+
+/*
+ * Exit statuses, documented in --help.  Whoever returns one of the errors has
+ * already said on stderr, on one line, what was wrong and what to do.
+ */
+enum fpr_status {
+	FPR_OK		= 0,
+	FPR_ERROR	= 1,
+	FPR_USAGE	= 2,
+	FPR_NO_FILTER	= 3,
+};
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Where a report of free pages comes from, and when it may be read. */
+#ifndef FPRCTL_REPORT_H
+#define FPRCTL_REPORT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fprctl.h"
+
+struct report_source {
+	const char *name;	/* a file, "-", or the command */
+	const char *command;	/* NULL: not a command */
+	int fd;			/* -1: opened by report_read() */
+};
+
+struct report {
+	unsigned char *bits;
+	size_t len;
+};
+
+/**
+ * report_open - prepare to read a report that may be of any age
+ * @path: a file, or "-"
+ */
+enum fpr_status report_open(struct report_source *source, const char *path);
+
+/**
+ * report_open_fresh - prepare to read a report that must be younger than now
+ * @path: a file, or "-"
+ *
+ * Refuses what can only be older.
+ */
+enum fpr_status report_open_fresh(struct report_source *source, const char *path);
+
+/** report_exec - prepare to read a report from a shell command not yet run */
+void report_exec(struct report_source *source, const char *command);
+
+/**
+ * report_check_fresh - refuse a source in which a report is waiting already
+ *
+ * For a report that must be younger than this call.
+ */
+enum fpr_status report_check_fresh(const struct report_source *source);
+
+/**
+ * report_read - read a whole report
+ *
+ * What a command wrote before it failed is refused, and so is anything that is
+ * not whole 64-bit words.
+ */
+enum fpr_status report_read(struct report_source *source, struct report *report);
+
+/**
+ * report_cut - make a report end after @pages pages
+ *
+ * Only pages of its last word may be cut off.  Bits behind them are cleared.
+ */
+enum fpr_status report_cut(struct report *report, uint64_t pages);
+
+/** report_count - how many pages a report names */
+uint64_t report_count(const struct report *report);
+
+#endif

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Results as lines for people or as one JSON object. */
+#include <err.h>
+#include <json-c/json.h>
+
+#include "fprctl.h"
+#include "result.h"
+
+void result_print_json(FILE *f, struct json_object *object)
+{
+	const char *text;
+
+	text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN);
+	if (!text)
+		errx(FPR_ERROR, "no memory for the result");
+	fprintf(f, "%s\n", text);
+	json_object_put(object);
+}
+
+void result_print(FILE *f, const struct result *results, bool json)
+{
+	const struct result *r;
+	struct json_object *object;
+
+	if (!json) {
+		for (r = results; r->key; r++)
+			fprintf(f, "%s: %llu%s%s\n", r->label,
+				(unsigned long long)r->value,
+				r->unit ? " " : "", r->unit ? r->unit : "");
+		return;
+	}
+
+	object = json_object_new_object();
+	for (r = results; r->key; r++)
+		json_object_object_add(object, r->key,
+				       json_object_new_uint64(r->value));
+	result_print_json(f, object);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Results as lines for people or as one JSON object. */
+#ifndef FPRCTL_RESULT_H
+#define FPRCTL_RESULT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* One number; an array of them ends with a NULL key. */
+struct result {
+	const char *key;	/* the JSON key */
+	const char *label;
+	const char *unit;	/* or NULL */
+	uint64_t value;
+};
+
+/** result_print - print all of @results, one a line or as JSON */
+void result_print(FILE *f, const struct result *results, bool json);
+
+struct json_object;
+
+/** result_print_json - print @object on a line of its own and release it */
+void result_print_json(FILE *f, struct json_object *object);
+
+#endif

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* fprctl set-bitmap: arm, take a report, hand it over. */
+#include <err.h>
+#include <linux/kvm_fpr.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "filter.h"
+#include "outfile.h"
+#include "report.h"
+#include "result.h"
+#include "set_bitmap.h"
+
+/* Everything that set-bitmap was asked for, and what it has so far. */
+struct set_bitmap {
+	struct filter filter;
+	struct report_source source;
+	struct report report;
+	struct filter_range range;
+	const char *confirmed_path;	/* NULL: not wanted */
+	uint64_t size;			/* 0: as large as the report */
+	bool armed;			/* here, rather than by the caller */
+	uint64_t arm_us;
+	uint64_t set_us;
+};
+
+static volatile sig_atomic_t stop;
+
+static void on_stop(int signal)
+{
+	stop = signal;
+}
+
+/* Until now a signal ends fprctl; from now on there is something to undo. */
+static void catch_signals(void)
+{
+	struct sigaction action = { .sa_handler = on_stop };
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
+
+static enum fpr_status open_source(const struct cli_args *args,
+				   struct set_bitmap *set)
+{
+	const char *command = args->option[OPT_EXEC];
+	const char *path = args->nr_operands > 1 ? args->operand[1] : NULL;
+
+	if (!command == !path) {
+		warnx("set-bitmap: give %s as the source of the report",
+		      command ? "--exec or FILE, not both," : "FILE, - or --exec COMMAND");
+		return FPR_USAGE;
+	}
+	if (command) {
+		report_exec(&set->source, command);
+		return FPR_OK;
+	}
+	return set->range.epoch ? report_open(&set->source, path) :
+				  report_open_fresh(&set->source, path);
+}
+
+static enum fpr_status parse_options(const struct cli_args *args,
+				     struct set_bitmap *set)
+{
+	enum fpr_status status;
+
+	status = cli_epoch(args, &set->range.epoch);
+	if (!status)
+		status = cli_bytes("--gpa", args->option[OPT_GPA],
+				   &set->range.gpa);
+	if (!status)
+		status = cli_bytes("--size", args->option[OPT_SIZE], &set->size);
+	if (!status && args->option[OPT_SIZE] && !set->size) {
+		warnx("--size %s: a range has at least one page",
+		      args->option[OPT_SIZE]);
+		status = FPR_USAGE;
+	}
+	set->confirmed_path = args->option[OPT_CONFIRMED];
+	if (!status && set->confirmed_path)
+		status = outfile_check(set->confirmed_path);
+	return status;
+}
+
+static enum fpr_status open_vm(const struct cli_args *args,
+			       struct set_bitmap *set)
+{
+	enum fpr_status status = filter_open(&set->filter, args->operand[0]);
+
+	if (!status && set->confirmed_path && set->filter.probed &&
+	    !(set->filter.flags & KVM_FPR_FLAG_CONFIRM)) {
+		warnx("--confirmed: this kernel does not tell the confirmed pages: leave the option out");
+		status = FPR_ERROR;
+	}
+	return status;
+}
+
+/* Begins an epoch, unless the caller has one. */
+static enum fpr_status arm(struct set_bitmap *set)
+{
+	enum fpr_status status;
+
+	if (set->range.epoch)
+		return FPR_OK;
+	set->armed = true;
+	/* Asked before too: to arm would end another's epoch in vain. */
+	status = report_check_fresh(&set->source);
+	if (!status)
+		status = filter_arm(&set->filter, &set->range.epoch, &set->arm_us);
+	return status ? status : report_check_fresh(&set->source);
+}
+
+static enum fpr_status read_report(struct set_bitmap *set)
+{
+	const uint64_t page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+	struct filter_range *range = &set->range;
+	enum fpr_status status;
+
+	status = report_read(&set->source, &set->report);
+	if (!status && set->size)
+		status = report_cut(&set->report, set->size / page_size);
+	if (status)
+		return status;
+
+	range->report = set->report.bits;
+	range->size = set->size ? set->size : set->report.len * 8 * page_size;
+	if (range->size > UINT64_MAX - range->gpa) {
+		warnx("--gpa 0x%llx: the report reaches beyond the last guest address",
+		      (unsigned long long)range->gpa);
+		return FPR_ERROR;
+	}
+	return FPR_OK;
+}
+
+static enum fpr_status hand_over(struct set_bitmap *set)
+{
+	struct filter_range *range = &set->range;
+	enum fpr_status status;
+	struct outfile out;
+
+	catch_signals();
+	if (!set->confirmed_path)
+		return filter_set(&set->filter, range, &stop, &set->set_us);
+
+	/* Zeroed: where the kernel wrote nothing, nothing is confirmed. */
+	range->confirmed = calloc(1, set->report.len);
+	if (!range->confirmed) {
+		warn("confirmed pages");
+		return FPR_ERROR;
+	}
+	status = outfile_open(&out, set->confirmed_path, set->report.len);
+	if (!status) {
+		status = filter_set(&set->filter, range, &stop, &set->set_us);
+		if (status)
+			outfile_abandon(&out);
+		else
+			status = outfile_commit(&out, range->confirmed,
+						set->report.len);
+	}
+	free(range->confirmed);
+	return status;
+}
+
+static void print_result(const struct set_bitmap *set, bool json)
+{
+	const struct filter_range *range = &set->range;
+	const struct result results[] = {
+		{ "epoch", "epoch", NULL, range->epoch },
+		{ "reported_pages", "reported", "pages",
+		  report_count(&set->report) },
+		{ "filtered_pages", "filtered", "pages", range->nr_filtered },
+		{ "confirmed_pages", "confirmed", "pages", range->nr_confirmed },
+		{ "set_us", "set took", "us", set->set_us },
+		/* The last one, as it is left out where nothing was armed. */
+		{ set->armed ? "arm_us" : NULL, "arm took", "us", set->arm_us },
+		{ 0 }
+	};
+	bool to_stdout = set->confirmed_path && !strcmp(set->confirmed_path, "-");
+
+	result_print(to_stdout ? stderr : stdout, results, json);
+}
+
+enum fpr_status set_bitmap_run(const struct cli_args *args)
+{
+	struct set_bitmap set = { 0 };
+	enum fpr_status status;
+
+	status = parse_options(args, &set);
+	if (!status)
+		status = open_source(args, &set);
+	if (!status)
+		status = open_vm(args, &set);
+	if (!status)
+		status = arm(&set);
+	if (!status)
+		status = read_report(&set);
+	if (!status)
+		status = hand_over(&set);
+	if (!status)
+		print_result(&set, args->option[OPT_JSON]);
+	free(set.report.bits);
+	return status;
+}

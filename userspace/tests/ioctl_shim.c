@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Preloaded into fprctl-dynamic: the filter's ioctls without a kernel that has
+ * them.  A memfd named "kvm-vm" is a VM, and its content is the bitmap of
+ * pages touched since ARM.  Arguments are checked as the kernel does.
+ *
+ * The environment says what else happens:
+ *
+ * SHIM_KVM	error of open("/dev/kvm")
+ * SHIM_MASK	answer to KVM_CHECK_EXTENSION, default 3
+ * SHIM_ARM	error of KVM_FPR_ARM; or "sleep": take a while
+ * SHIM_DISARM	error of KVM_FPR_DISARM
+ * SHIM_SET	what each call of KVM_FPR_SET_BITMAP does, separated by commas:
+ *		a number of pages to do, the same and a signal ("64+SIGTERM"),
+ *		or an error; after the last one calls do all there is
+ * SHIM_LOG	file to which each ioctl is appended
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <linux/kvm_fpr.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define EPOCH		7
+#define PAGE		4096
+#define VM_MEMFD	"/memfd:kvm-vm (deleted)"
+#define VM_LINK		"anon_inode:kvm-vm"
+
+static void note(const char *format, ...)
+{
+	const char *path = getenv("SHIM_LOG");
+	va_list args;
+	FILE *f;
+
+	f = path ? fopen(path, "a") : NULL;
+	if (!f)
+		return;
+	va_start(args, format);
+	vfprintf(f, format, args);
+	va_end(args);
+	fclose(f);
+}
+
+/* -1 with the errno of that name, 0 if there is no name. */
+static int fail_as(const char *name)
+{
+	int e;
+
+	if (!name)
+		return 0;
+	for (e = 1; e < 200; e++) {
+		const char *known = strerrorname_np(e);
+
+		if (known && !strcmp(known, name)) {
+			errno = e;
+			return -1;
+		}
+	}
+	abort();
+}
+
+int open(const char *path, int flags, ...)
+{
+	int (*next)(const char *, int, ...) =
+		(int (*)(const char *, int, ...))dlsym(RTLD_NEXT, "open");
+	va_list args;
+	mode_t mode;
+
+	va_start(args, flags);
+	mode = (flags & O_CREAT) ? va_arg(args, mode_t) : 0;
+	va_end(args);
+
+	if (strcmp(path, "/dev/kvm"))
+		return next(path, flags, mode);
+	if (fail_as(getenv("SHIM_KVM")))
+		return -1;
+	return memfd_create("kvm", MFD_CLOEXEC);
+}
+
+ssize_t readlink(const char *path, char *target, size_t size)
+{
+	ssize_t (*next)(const char *, char *, size_t) =
+		(ssize_t (*)(const char *, char *, size_t))dlsym(RTLD_NEXT, "readlink");
+	char real[sizeof(VM_MEMFD)];
+	ssize_t len = next(path, real, sizeof(real));
+
+	if (len != sizeof(VM_MEMFD) - 1 || memcmp(real, VM_MEMFD, (size_t)len))
+		return next(path, target, size);
+	len = sizeof(VM_LINK) - 1;
+	if ((size_t)len > size)
+		len = (ssize_t)size;
+	memcpy(target, VM_LINK, (size_t)len);
+	return len;
+}
+
+static bool is_zero(const void *p, size_t len)
+{
+	const unsigned char *byte = p;
+
+	while (len && !*byte) {
+		byte++;
+		len--;
+	}
+	return !len;
+}
+
+static int invalid(void)
+{
+	note("invalid\n");
+	errno = EINVAL;
+	return -1;
+}
+
+static int arm_vm(struct kvm_fpr_arm *arm)
+{
+	const char *how = getenv("SHIM_ARM");
+
+	note("arm\n");
+	if (arm->flags || arm->pad || arm->epoch ||
+	    !is_zero(arm->reserved, sizeof(arm->reserved)))
+		return invalid();
+	if (how && !strcmp(how, "sleep")) {
+		usleep(300000);
+		how = NULL;
+	}
+	if (fail_as(how))
+		return -1;
+	arm->epoch = EPOCH;
+	return 0;
+}
+
+static int disarm_vm(const struct kvm_fpr_disarm *disarm)
+{
+	note("disarm epoch=%llu\n", (unsigned long long)disarm->epoch);
+	if (disarm->flags || disarm->pad ||
+	    !is_zero(disarm->reserved, sizeof(disarm->reserved)))
+		return invalid();
+	return fail_as(getenv("SHIM_DISARM"));
+}
+
+/* The next word of SHIM_SET, or NULL. */
+static const char *next_step(void)
+{
+	static char *rest;
+	static bool started;
+
+	if (!started) {
+		started = true;
+		rest = getenv("SHIM_SET");	/* and it is cut up in place */
+	}
+	return rest ? strsep(&rest, ",") : NULL;
+}
+
+static void set_pages(int fd, struct kvm_fpr_bitmap *set, __u64 pages)
+{
+	const unsigned char *report = (const unsigned char *)(uintptr_t)set->bitmap;
+	unsigned char *confirmed = (unsigned char *)(uintptr_t)set->confirmed;
+	__u64 i, page;
+
+	for (i = 0; i < pages; i++) {
+		unsigned char touched = 0;
+
+		page = set->gpa / PAGE + i;
+		if (!(report[i / 8] & 1U << i % 8))
+			continue;
+		if (pread(fd, &touched, 1, (off_t)(page / 8)) < 0)
+			abort();
+		if (touched & 1U << page % 8)
+			continue;
+		set->nr_filtered += 2;	/* as if there were two address spaces */
+		set->nr_confirmed++;
+		if (confirmed)
+			confirmed[i / 8] |= (unsigned char)(1U << i % 8);
+	}
+	set->gpa += pages * PAGE;
+	set->size -= pages * PAGE;
+	set->bitmap += (pages + 63) / 64 * 8;
+	if (confirmed)
+		set->confirmed += (pages + 63) / 64 * 8;
+}
+
+static int set_bitmap(int fd, struct kvm_fpr_bitmap *set)
+{
+	bool confirm = set->flags & KVM_FPR_FLAG_CONFIRM;
+	const char *step = next_step();
+	__u64 pages = set->size / PAGE;
+	char *end;
+
+	note("set flags=%u epoch=%llu gpa=0x%llx size=0x%llx step=%s\n", set->flags,
+	     (unsigned long long)set->epoch, (unsigned long long)set->gpa,
+	     (unsigned long long)set->size, step ? step : "all");
+	if (set->flags & ~KVM_FPR_FLAG_CONFIRM || set->pad ||
+	    !is_zero(set->reserved, sizeof(set->reserved)) || !set->size ||
+	    set->size % PAGE || set->gpa % PAGE ||
+	    set->gpa + set->size < set->gpa || confirm != !!set->confirmed)
+		return invalid();
+	if (set->epoch != EPOCH)
+		return fail_as("ESTALE");
+	if (!step) {
+		set_pages(fd, set, pages);
+		return 0;
+	}
+	pages = strtoull(step, &end, 10);
+	if (end == step)
+		return fail_as(step);
+	set_pages(fd, set, pages);
+	if (!strcmp(end, "+SIGTERM"))
+		raise(SIGTERM);
+	return 0;
+}
+
+int ioctl(int fd, unsigned long request, ...)
+{
+	int (*next)(int, unsigned long, ...) =
+		(int (*)(int, unsigned long, ...))dlsym(RTLD_NEXT, "ioctl");
+	va_list args;
+	void *arg;
+
+	va_start(args, request);
+	arg = va_arg(args, void *);
+	va_end(args);
+
+	switch (request) {
+	case KVM_CHECK_EXTENSION:
+		if ((uintptr_t)arg != KVM_CAP_FREE_PAGE_FILTER)
+			return invalid();
+		return getenv("SHIM_MASK") ? atoi(getenv("SHIM_MASK")) : 3;
+	case KVM_FPR_ARM:
+		return arm_vm(arg);
+	case KVM_FPR_SET_BITMAP:
+		return set_bitmap(fd, arg);
+	case KVM_FPR_DISARM:
+		return disarm_vm(arg);
+	default:	/* of a command that --exec runs */
+		return next(fd, request, arg);
+	}
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* From the operand VM to a VM's file descriptor. */
+#ifndef FPRCTL_VM_H
+#define FPRCTL_VM_H
+
+#include "fprctl.h"
+
+/* Says in --help what vm_open() accepts. */
+#define VM_HELP								\
+"VM is one of\n"							\
+"  PID         the process PID, which has exactly one VM\n"		\
+"  PID:FD      descriptor FD of the process PID\n"			\
+"  FD          an inherited descriptor of fprctl itself that is a VM\n"	\
+"  pid:PID, fd:FD   the same, for scripts that leave no doubt\n"	\
+"A bare number is taken as FD if fprctl has that descriptor and it is a VM,\n" \
+"else as PID; where both would name a VM it is refused.\n"		\
+"Taking another process's descriptor needs the right to ptrace it, and the\n" \
+"filter lets in only a caller with CAP_SYS_ADMIN, unless the VM's owner\n" \
+"enabled KVM_FPR_FLAG_FOREIGN for its VM.\n"
+
+/**
+ * vm_open - find the VM that @text names
+ * @fd: out: its descriptor, in this process
+ */
+enum fpr_status vm_open(const char *text, int *fd);
+
+#endif
