@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The commands of kvm-fpr. Everything is built into a cache outside the checkout
+# and done again only when something it is made from changed; see CONTRIBUTING.md.
+
+# Choices of "make demo", passed on when they are set.
+export WORKLOADS MODES REPEAT GUEST_MIB
+
+.PHONY: help
+help: ## Show this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@echo
+	@echo 'make demo takes WORKLOADS=, MODES= (comma-separated), REPEAT= and GUEST_MIB=.'
+
+.PHONY: demo
+demo: packages ## Migrate real guests with and without the filter; the main job
+	lab/demo
+
+.PHONY: check
+check: packages ## Run all tests
+	scripts/check
+
+.PHONY: shell
+shell: packages ## Open a shell in the lab's host, with the filter in its KVM
+	lab/run --interactive
+
+.PHONY: modules
+modules: packages ## Build the KVM modules for the stock Debian kernel
+	scripts/build-modules
+
+.PHONY: qemu
+qemu: packages ## Build QEMU with the filter
+	scripts/build-qemu
+
+.PHONY: fprctl
+fprctl: packages ## Build fprctl
+	scripts/build-userspace
+
+.PHONY: series
+series: ## Write the patch series for kernel builders to out/series
+	scripts/make-series out/series
+
+.PHONY: packages
+packages: ## Install the Debian packages that the rest needs
+	@scripts/install-packages
