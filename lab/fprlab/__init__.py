@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The lab's migrations: guests, measurements, and how they are shown."""
+
+WORKLOADS = ("idle", "freed", "frag", "churn")
+MODES = ("plain", "hint", "filter-hint")
+
+
+class LabError(Exception):
+    """Something failed; the message is one line and says what."""

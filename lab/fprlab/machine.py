@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One QEMU with the lab's guest: its command line, its logs and its end."""
+
+import dataclasses
+import re
+import subprocess
+import time
+from pathlib import Path
+from typing import Optional
+
+from . import LabError
+from .drops import EVENT
+from .guestport import GuestPort
+from .qmp import Qmp
+
+KERNEL_TROUBLE = re.compile(
+    r"WARNING:|BUG:|\bOops\b|Kernel panic|general protection fault|detected stall")
+KERNEL_COMMAND_LINE = " ".join((
+    # Trouble of any kind ends the guest, so that it can't be overlooked.
+    "console=ttyS0 loglevel=5 panic=-1 oops=panic panic_on_warn=1",
+    # An emulated host stands still for long.
+    "watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120",
+    # The balloon's driver allocates the blocks that it hints. If the kernel zeroes
+    # what it allocates, the guest has written them since the filter was armed, and
+    # none may be dropped.
+    "init_on_alloc=0",
+    "random.trust_cpu=on raid=noautodetect cryptomgr.notests audit=0 apparmor=0"))
+
+BALLOON = {
+    "plain": "virtio-balloon-pci",
+    "hint": "virtio-balloon-pci,iothread=io0,free-page-hint=on",
+    "filter-hint": "virtio-balloon-pci,iothread=io0,free-page-hint=on,free-page-filter=on",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Emulator:
+    """What every QEMU of a set of runs has in common."""
+
+    binary: str
+    firmware: Optional[str]
+    accel: str
+    guest: Path  # the directory that lab/build-guest prints
+    guest_mib: int
+    append: str = ""  # to the guest's kernel command line
+
+
+def command_line(emulator: Emulator, workload: str, mode: str, directory: Path,
+                 incoming: Optional[Path]) -> list[str]:
+    """QEMU's arguments; source and destination differ in nothing but incoming."""
+    # Emulated below KVM, the sizes of XSAVE areas make the guest's kernel warn.
+    cpu = "host,-xsave" if emulator.accel == "kvm" else "max"
+    args = [
+        emulator.binary, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+        "-accel", emulator.accel, "-cpu", cpu, "-smp", "1",
+        "-machine", "pc,memory-backend=ram0", "-m", f"{emulator.guest_mib}M",
+        "-object", f"memory-backend-ram,id=ram0,size={emulator.guest_mib}M",
+        "-object", "iothread,id=io0",
+        "-kernel", str(emulator.guest / "vmlinuz"), "-initrd", str(emulator.guest / "initrd.img"),
+        "-append", f"{KERNEL_COMMAND_LINE} {emulator.append} "
+                   f"lab_workload={workload} lab_mib={emulator.guest_mib}",
+        "-qmp", f"unix:{directory}/qmp,server=on,wait=off",
+        "-serial", f"file:{directory}/console",
+        "-device", "virtio-serial-pci",
+        "-chardev", f"socket,id=lab,path={directory}/port,server=on,wait=off",
+        "-device", "virtserialport,chardev=lab,name=org.kvm-fpr.lab",
+        "-device", BALLOON[mode],
+    ]
+    if emulator.firmware:
+        args += ["-L", emulator.firmware]
+    if incoming:
+        args += ["-S", "-incoming", f"unix:{incoming}"]
+    elif mode == "filter-hint":
+        args += ["-trace", f"enable={EVENT},file={directory}/trace"]
+    return args
+
+
+class Machine:
+    """A running QEMU."""
+
+    def __init__(self, emulator: Emulator, workload: str, mode: str, directory: Path,
+                 incoming: Optional[Path] = None) -> None:
+        directory.mkdir()
+        self.directory = directory
+        with (directory / "stderr").open("wb") as stderr:
+            self._process = subprocess.Popen(
+                command_line(emulator, workload, mode, directory, incoming),
+                stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr)
+        self.pid = self._process.pid
+        try:
+            self._wait_for_socket(directory / "port")
+            self._wait_for_socket(directory / "qmp")
+            self.qmp = Qmp(str(directory / "qmp"))
+            self.port = GuestPort(str(directory / "port"))
+        except BaseException:
+            self.end()
+            raise
+
+    def _wait_for_socket(self, path: Path) -> None:
+        while not path.exists():
+            if self._process.poll() is not None:
+                raise LabError(f"QEMU did not start: {self.stderr().strip() or 'it says nothing'}")
+            time.sleep(0.02)
+
+    def stderr(self) -> str:
+        """All that QEMU has said."""
+        return (self.directory / "stderr").read_text(errors="replace")
+
+    def console(self) -> list[str]:
+        """The lines of the guest's console."""
+        path = self.directory / "console"
+        return path.read_text(errors="replace").splitlines() if path.exists() else []
+
+    def trouble(self) -> Optional[str]:
+        """The first line of the guest's console that must not be there."""
+        return next((line for line in self.console() if KERNEL_TROUBLE.search(line)), None)
+
+    def end(self) -> None:
+        """Kill it; there is nothing in it to keep."""
+        self._process.kill()
+        self._process.wait()

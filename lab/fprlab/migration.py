@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One migration from the guest's start to its last check."""
+
+import contextlib
+import dataclasses
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any, Callable, Iterator, Optional
+
+from . import LabError
+from .drops import dropped_pages
+from .guestport import Verified
+from .machine import Emulator, Machine
+from .ram import PAGE, differing_pages, differs_in_wall_clock_only, find_ram, first_difference
+
+SECONDS_BETWEEN_CHECKS = 2.0
+SECONDS_BETWEEN_NOTES = 5.0
+UNLIMITED = 1 << 40  # bytes a second, more than any machine here moves
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What to measure."""
+
+    workload: str
+    mode: str
+    repeat: int
+    bandwidth: int  # bytes a second, 0: no cap
+    timeout: int  # seconds for everything
+    expect_stock: bool  # this kernel has no filter: filter-hint has to fall back
+    label: str  # for progress
+
+
+class Stage:
+    """What a run is at, for progress and for the message of a time limit."""
+
+    def __init__(self, run: Run, show: Callable[[str], None]) -> None:
+        self._run = run
+        self._show = show
+        self._start = time.monotonic()
+        self.name = ""
+
+    def enter(self, name: str) -> None:
+        """A new stage begins."""
+        self.name = name
+        self.note("")
+
+    def note(self, detail: str) -> None:
+        """Show how it goes."""
+        elapsed = time.monotonic() - self._start
+        self._show(f"{self._run.label}: {elapsed:3.0f} s: {self.name}{detail}")
+
+
+@contextlib.contextmanager
+def time_limit(seconds: int, stage: Stage) -> Iterator[None]:
+    """Whatever blocks inside is interrupted after so many seconds."""
+
+    def expired(_signal: int, _frame: Optional[FrameType]) -> None:
+        raise LabError(f"took longer than {seconds} s; it was at: {stage.name}")
+
+    previous = signal.signal(signal.SIGALRM, expired)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+def start_migration(source: Machine, run: Run, target: Path) -> None:
+    """Begin, with a cap or with none that matters."""
+    source.qmp.execute("migrate-set-parameters", max_bandwidth=run.bandwidth or UNLIMITED)
+    source.qmp.execute("migrate", uri=f"unix:{target}")
+
+
+def wait_completed(source: Machine, stage: Stage) -> dict[str, Any]:
+    """The final answer of query-migrate."""
+    shown = time.monotonic()
+    while True:
+        info = source.qmp.execute("query-migrate")
+        status = info.get("status")
+        if status == "completed":
+            return info
+        if status in ("failed", "cancelled"):
+            raise LabError(f"migration {status}: {info.get('error-desc', 'QEMU gives no reason')}")
+        if time.monotonic() - shown >= SECONDS_BETWEEN_NOTES and "ram" in info:
+            shown = time.monotonic()
+            ram = info["ram"]
+            stage.note(f": round {ram['dirty-sync-count']}, {ram['transferred'] >> 20} MiB sent, "
+                       f"{ram['remaining'] >> 20} MiB left")
+        time.sleep(0.1)
+
+
+def wait_loaded(destination: Machine) -> None:
+    """Until the destination has taken everything and stands still."""
+    while True:
+        status = destination.qmp.execute("query-status")["status"]
+        if status == "paused":
+            return
+        if status != "inmigrate":
+            raise LabError(f"the destination is {status} after the migration")
+        time.sleep(0.05)
+
+
+def check_filter(run: Run, info: dict[str, Any], source: Machine) -> dict[str, Any]:
+    """The filter's counters. A run that was to use the filter and didn't is an
+    error, and so is a fallback that didn't warn exactly once."""
+    counters = info.get("free-page-filter", {})
+    if run.mode != "filter-hint":
+        if counters:
+            raise LabError("QEMU shows a free page filter that was not asked for")
+        return {}
+    if run.expect_stock:
+        warnings = [line for line in source.stderr().splitlines() if "free-page-filter" in line]
+        if len(warnings) != 1:
+            raise LabError(f"{len(warnings)} warnings about the missing filter, not 1")
+        if counters.get("epochs", 0):
+            raise LabError("QEMU claims epochs on a kernel without the filter")
+        return counters
+    blocked = counters.get("blocked-reason")
+    if blocked:
+        raise LabError(f"QEMU did not use the filter: {blocked}")
+    if not counters.get("epochs", 0):
+        raise LabError("QEMU did not use the filter: no epoch was begun")
+    return counters
+
+
+def compare_ram(run: Run, source: Machine, destination: Machine, size: int,
+                wall_clock: int) -> int:
+    """How many pages differ. In plain mode none may; with the filter each must have
+    been dropped. Stock hints leave no record of what they dropped, so there the
+    pages are counted and the guest's own checks have to do."""
+    left = find_ram(source.qmp, source.pid, size)
+    right = find_ram(destination.qmp, destination.pid, size)
+    differing = differing_pages(left, right)
+    clock_page = wall_clock // PAGE
+    if wall_clock and clock_page in differing and differs_in_wall_clock_only(left, right, wall_clock):
+        differing.remove(clock_page)
+    stock_hints = run.mode == "hint" or run.mode == "filter-hint" and run.expect_stock
+    if differing and not stock_hints:
+        dropped: set[int] = set()
+        if run.mode == "filter-hint":
+            with (source.directory / "trace").open(encoding="utf-8", errors="replace") as trace:
+                dropped = dropped_pages(trace, left.block)
+        lost = [page for page in differing if page not in dropped]
+        if lost:
+            raise LabError(f"{len(lost)} of {len(differing)} differing pages were not dropped; "
+                           f"the first is {first_difference(left, right, lost[0])}")
+    return len(differing)
+
+
+def check_guest(checks: list[Verified]) -> None:
+    """Every check saw pages, and none found a wrong one."""
+    for check in checks:
+        if check.wrong or check.total_wrong:
+            raise LabError(f"the guest found {check.total_wrong} wrong pages; first: {check.first}")
+        if not check.pages:
+            raise LabError("the guest had no page to check")
+
+
+def resume_and_check(destination: Machine) -> list[Verified]:
+    """Let the guest go on and check twice. The first question waits in the port
+    when the guest starts, so it is answered before much is overwritten."""
+    tag = destination.port.send("verify")
+    destination.qmp.execute("cont")
+    first = destination.port.verified(tag)
+    time.sleep(SECONDS_BETWEEN_CHECKS)
+    destination.port.wait_beat()
+    return [first, destination.port.verified(destination.port.send("verify"))]
+
+
+def check_consoles(machines: list[Machine]) -> None:
+    """No trouble in any guest's log."""
+    for machine in machines:
+        line = machine.trouble()
+        if line:
+            raise LabError(f"the guest's kernel says on the {machine.directory.name}: {line}")
+
+
+def result_of(run: Run, guest_mib: int, info: dict[str, Any], counters: dict[str, Any],
+              needed: int, differing: int, checks: list[Verified]) -> dict[str, Any]:
+    """One object of out/demo.json."""
+    ram = info["ram"]
+    return {
+        "workload": run.workload,
+        "mode": run.mode,
+        "repeat": run.repeat,
+        "sent_bytes": ram["transferred"],
+        "pages_normal": ram["normal"],
+        "pages_zero": ram["duplicate"],
+        "total_ms": info["total-time"],
+        "downtime_ms": info["downtime"],
+        "rounds": ram["dirty-sync-count"],
+        "filtered_pages": counters.get("filtered-pages", 0),
+        "confirmed_pages": counters.get("confirmed-pages", 0),
+        "needed_bytes": needed,
+        "verified": True,
+        "verified_pages": [check.pages for check in checks],
+        "differing_pages": differing,
+        "dropped_pages": counters.get("dropped-pages", 0),
+        "bandwidth": run.bandwidth,
+        "guest_mib": guest_mib,
+        "epochs": counters.get("epochs", 0),
+    }
+
+
+def migrate(run: Run, emulator: Emulator, directory: Path,
+            show: Callable[[str], None]) -> dict[str, Any]:
+    """Measure one migration; LabError if anything at all is wrong with it."""
+    stage = Stage(run, show)
+    target = directory / "migration"
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(time_limit(run.timeout, stage))
+        stage.enter("starting the guest")
+        source = Machine(emulator, run.workload, run.mode, directory / "source")
+        stack.callback(source.end)
+        destination = Machine(emulator, run.workload, run.mode, directory / "destination", target)
+        stack.callback(destination.end)
+        source.port.wait_for("ready")
+
+        wall_clock = source.port.wall_clock()
+        needed = source.port.needed_bytes()
+        stage.enter("migrating")
+        start_migration(source, run, target)
+        info = wait_completed(source, stage)
+        counters = check_filter(run, info, source)
+
+        stage.enter("comparing memory")
+        wait_loaded(destination)
+        differing = compare_ram(run, source, destination, emulator.guest_mib << 20, wall_clock)
+        source.end()
+
+        stage.enter("checking the guest on the destination")
+        checks = resume_and_check(destination)
+        check_guest(checks)
+        check_consoles([source, destination])
+        stage.enter("verified")
+    return result_of(run, emulator.guest_mib, info, counters, needed, differing, checks)

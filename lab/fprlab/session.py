@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Running a plan's migrations in the lab's host (L1), in one boot of it."""
+
+import dataclasses
+import json
+import subprocess
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+from . import LabError
+from .plan import Plan
+
+TOP = Path(__file__).resolve().parent.parent.parent
+RUN_TIMEOUT = 240  # seconds for each migration
+BOOT_TIMEOUT = 120
+RESULT = "result "
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """Directories with what has to be built first."""
+
+    guest: Path
+    qemu: Path
+
+
+def built(script: str) -> Path:
+    """Run one of the project's build scripts, which prints a directory."""
+    result = subprocess.run([TOP / script], stdout=subprocess.PIPE, text=True, check=False)
+    lines = result.stdout.splitlines()
+    if result.returncode or not lines:
+        raise LabError(f"{script} failed")
+    return Path(lines[-1])
+
+
+def build_parts() -> Parts:
+    """Build what is missing, the modules too, so that no boot waits for a build."""
+    built("scripts/build-modules")
+    return Parts(built("lab/build-guest"), built("scripts/build-qemu"))
+
+
+def host_mib(plan: Plan) -> int:
+    """Memory of L1: both guests, and what their QEMUs and L1 itself take."""
+    return 2 * plan.guest_mib + 2560
+
+
+def command(plan: Plan, parts: Parts, kvm: str, options: list[str]) -> list[str]:
+    """The command line of lab/run."""
+    return [
+        str(TOP / "lab/run"), "--kvm", kvm, "--memory", str(host_mib(plan)),
+        "--timeout", str(BOOT_TIMEOUT + plan.runs() * RUN_TIMEOUT), "--",
+        str(TOP / "lab/migrate.py"), "--timeout", str(RUN_TIMEOUT),
+        "--guest", str(parts.guest), "--guest-mib", str(plan.guest_mib),
+        "--qemu", str(parts.qemu / "qemu-system-x86_64"),
+        "--firmware", str(parts.qemu / "pc-bios"),
+        "--workload", ",".join(plan.workloads), "--mode", ",".join(plan.modes),
+        "--repeat", str(plan.repeat), "--logs", str(TOP / "out/lab/migrate"), *options,
+    ]
+
+
+def parse_result(line: str) -> Optional[dict[str, Any]]:
+    """The result in a line of lab/migrate.py, None for progress."""
+    if not line.startswith(RESULT):
+        return None
+    try:
+        return json.loads(line[len(RESULT):])
+    except json.JSONDecodeError as error:
+        raise LabError(f"unreadable result from the lab: {line!r}") from error
+
+
+def run_session(plan: Plan, parts: Parts, show: Callable[[str], None], kvm: str = "modules",
+                options: Optional[list[str]] = None) -> list[dict[str, Any]]:
+    """All results, among them those of failed runs. Fewer than planned, or a lab
+    that ends badly although all runs were verified, is an error."""
+    (TOP / "out").mkdir(exist_ok=True)  # the one directory that L1 may write to
+    results: list[dict[str, Any]] = []
+    with subprocess.Popen(command(plan, parts, kvm, options or []), stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, text=True, errors="replace") as lab:
+        assert lab.stdout
+        for line in lab.stdout:
+            result = parse_result(line)
+            if result is None:
+                show(line.rstrip())
+            else:
+                results.append(result)
+    verified = all(result["verified"] for result in results)
+    if len(results) != plan.runs() or verified and lab.returncode:
+        raise LabError(f"the lab ended with status {lab.returncode} "
+                       f"after {len(results)} of {plan.runs()} runs")
+    return results

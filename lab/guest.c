@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * PID 1 of the guest that the lab migrates.
+ *
+ * Reads from the kernel's command line lab_workload=idle|freed|frag|churn and
+ * lab_mib=MIB, the guest's memory.  For 1024 MiB (sizes scale with lab_mib) it
+ * keeps 100 MiB of random data, verifies it every second, and besides
+ *
+ *   idle	does nothing more
+ *   freed	has filled 600 MiB and freed them, down to the last block
+ *   frag	has filled 600 MiB and freed seven of every eight 4 KiB pages
+ *   churn	fills and frees 100 MiB again and again
+ *
+ * It talks with the host in lines over the virtio-serial port LAB_PORT.  The
+ * port outlives a migration: the destination's host end is opened anew, and
+ * what the guest says while no host listens is dropped.
+ *
+ *   guest says		when
+ *   ready WORKLOAD	the workload is in its steady state
+ *   beat N wrong=W	every second: N-th check of the 100 MiB; W counts the
+ *			wrong pages ever found by any check
+ *   fatal WHY		it gives up and powers off
+ *
+ *   host says		guest answers
+ *   needed TAG		needed TAG BYTES: memory that is not free
+ *   wallclock TAG	wallclock TAG ADDRESS: where KVM itself writes the time
+ *			when a vCPU's state is loaded; 0: nowhere
+ *   verify TAG		verify TAG pages=P wrong=W total=T [first=...]: all
+ *			live pages were checked now, W of P are wrong; T counts
+ *			as in a beat, and first names the first one ever found
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "guest_memory.h"
+
+#define LAB_PORT "org.kvm-fpr.lab"
+#define MSR_KVM_WALL_CLOCK_NEW 0x4b564d00
+#define MIB_PAGES (1024UL * 1024 / GUEST_PAGE_SIZE)
+/* Churn looks at the port once for so many pages. */
+#define CHURN_STEP MIB_PAGES
+#define LINE_MAX_LEN 256
+/* Each trim takes an eighth off what the lists may hold. */
+#define TRIMS 64
+
+struct guest {
+	int port;
+	char input[LINE_MAX_LEN];
+	size_t input_len;
+	struct page_buffer keep;
+	struct page_buffer work;	/* npages is 0 if there is none */
+	bool churning;
+	size_t churned;			/* pages filled in this turn */
+	uint64_t beats;
+	int64_t next_beat_ms;
+	struct verify_result total;
+};
+
+static struct guest guest = { .port = -1 };
+
+/* Sends one line; it is dropped if no host listens or the host is too slow. */
+__attribute__((format(printf, 1, 2)))
+static void say(const char *fmt, ...)
+{
+	char line[LINE_MAX_LEN];
+	va_list ap;
+	int len;
+
+	va_start(ap, fmt);
+	len = vsnprintf(line, sizeof(line) - 1, fmt, ap);
+	va_end(ap);
+	if (len > (int)sizeof(line) - 2)
+		len = sizeof(line) - 2;
+	line[len++] = '\n';
+	if (write(guest.port, line, len) < 0 && errno != EAGAIN)
+		perror("lab: write to the port");
+}
+
+__attribute__((noreturn))
+static void give_up(const char *what)
+{
+	int err = errno;
+
+	fprintf(stderr, "lab: fatal: %s: %s\n", what, strerror(err));
+	if (guest.port >= 0)
+		say("fatal %s: %s", what, strerror(err));
+	/* The host runs QEMU with -no-reboot, which makes this an exit. */
+	reboot(RB_AUTOBOOT);
+	_exit(1);
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
+}
+
+static void mount_kernel_filesystems(void)
+{
+	static const char * const types[][2] = {
+		{ "proc", "/proc" },
+		{ "sysfs", "/sys" },
+		{ "devtmpfs", "/dev" },
+	};
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		mkdir(types[i][1], 0755);
+		if (mount(types[i][0], types[i][1], types[i][0], 0, NULL))
+			give_up(types[i][1]);
+	}
+}
+
+static void load_module(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || syscall(SYS_finit_module, fd, "", 0))
+		give_up(path);
+	close(fd);
+}
+
+/* Opens the port whose name sysfs gives as LAB_PORT; -1 if there is none. */
+static int find_port(void)
+{
+	char name[64], path[sizeof("/dev/") + sizeof(name)];
+	int fd = -1;
+	glob_t found;
+	FILE *f;
+
+	if (glob("/sys/class/virtio-ports/*/name", 0, NULL, &found))
+		return -1;
+	for (size_t i = 0; i < found.gl_pathc && fd < 0; i++) {
+		f = fopen(found.gl_pathv[i], "r");
+		if (!f)
+			continue;
+		if (fgets(name, sizeof(name), f) &&
+		    !strcmp(name, LAB_PORT "\n") &&
+		    sscanf(found.gl_pathv[i],
+			   "/sys/class/virtio-ports/%31[^/]", name) == 1) {
+			snprintf(path, sizeof(path), "/dev/%s", name);
+			fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+		}
+		fclose(f);
+	}
+	globfree(&found);
+	return fd;
+}
+
+static void open_port(void)
+{
+	int64_t deadline = now_ms() + 20000;
+
+	/* The device names its ports some time after its driver was bound. */
+	while ((guest.port = find_port()) < 0) {
+		if (now_ms() > deadline)
+			give_up("no virtio-serial port " LAB_PORT);
+		usleep(10000);
+	}
+}
+
+/* The sum of all numbers that follow @key at the start of a line of @file. */
+static uint64_t sum_of_lines(const char *file, const char *key)
+{
+	char line[LINE_MAX_LEN], format[64];
+	uint64_t value, sum = 0;
+	FILE *f = fopen(file, "r");
+
+	if (!f)
+		give_up(file);
+	snprintf(format, sizeof(format), " %s %%" SCNu64, key);
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, format, &value) == 1)
+			sum += value;
+	}
+	fclose(f);
+	return sum;
+}
+
+static void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		give_up(path);
+	close(fd);
+}
+
+static uint64_t percpu_pages(void)
+{
+	return sum_of_lines("/proc/zoneinfo", "count:");
+}
+
+/*
+ * Empties the allocator's per-CPU lists, where a random part of what was freed
+ * last stays, huge pages too, which no hint reaches.  The kernel trims them about
+ * once a second, but not on an idle CPU, and not below a threshold: lower that,
+ * trim, and restore it.
+ */
+static void trim_percpu_lists(void)
+{
+	static const char threshold[] =
+		"/proc/sys/vm/percpu_pagelist_high_fraction";
+
+	write_file(threshold, "1000000");
+	for (int i = 0; i < TRIMS; i++)
+		write_file("/proc/sys/vm/stat_refresh", "1");
+	write_file(threshold, "0");
+}
+
+/*
+ * What isn't free: MemTotal less MemFree, less the pages that wait on the
+ * per-CPU lists, which are as free as MemFree's but not counted there.  The
+ * kernel's image and its array of struct page are not in MemTotal and come on
+ * top: they are needed too, but the guest doesn't count them.
+ */
+static uint64_t needed_bytes(void)
+{
+	uint64_t total = sum_of_lines("/proc/meminfo", "MemTotal:") * 1024;
+	uint64_t buddy = sum_of_lines("/proc/meminfo", "MemFree:") * 1024;
+
+	return total - buddy - percpu_pages() * GUEST_PAGE_SIZE;
+}
+
+/* Guest physical address of KVM's struct pvclock_wall_clock, 0 if not in use. */
+static uint64_t wall_clock(void)
+{
+	uint64_t address = 0;
+	int fd = open("/dev/cpu/0/msr", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		give_up("/dev/cpu/0/msr");
+	/* Fails without KVM, which has no such register then. */
+	if (pread(fd, &address, sizeof(address), MSR_KVM_WALL_CLOCK_NEW) !=
+	    sizeof(address))
+		address = 0;
+	close(fd);
+	return address;
+}
+
+static void account(const struct verify_result *result)
+{
+	uint64_t pages = guest.total.pages + result->pages;
+	uint64_t wrong = guest.total.wrong + result->wrong;
+
+	if (!guest.total.buffer)
+		guest.total = *result;
+	guest.total.pages = pages;
+	guest.total.wrong = wrong;
+}
+
+static void verify_all(const char *tag)
+{
+	const struct verify_result *total = &guest.total;
+	struct verify_result result = { 0 };
+	char first[LINE_MAX_LEN / 2] = "";
+
+	buffer_verify(&guest.keep, &result);
+	buffer_verify(&guest.work, &result);
+	account(&result);
+	if (total->buffer)
+		snprintf(first, sizeof(first),
+			 " first=%s:page=%zu:word=%zu:expected=%016" PRIx64
+			 ":found=%016" PRIx64, total->buffer, total->page,
+			 total->word, total->expected, total->found);
+	say("verify %s pages=%" PRIu64 " wrong=%" PRIu64 " total=%" PRIu64
+	    "%s", tag, result.pages, result.wrong, total->wrong, first);
+}
+
+static void handle_line(const char *line)
+{
+	char tag[32];
+
+	if (sscanf(line, "needed %31s", tag) == 1)
+		say("needed %s %" PRIu64, tag, needed_bytes());
+	else if (sscanf(line, "wallclock %31s", tag) == 1)
+		say("wallclock %s %" PRIu64, tag, wall_clock());
+	else if (sscanf(line, "verify %31s", tag) == 1)
+		verify_all(tag);
+	else
+		say("unknown %s", line);
+}
+
+static void handle_input(void)
+{
+	ssize_t n = read(guest.port, guest.input + guest.input_len,
+			 sizeof(guest.input) - 1 - guest.input_len);
+	char *end;
+
+	/* 0: the host closed its end, as it does when it migrates us. */
+	if (n <= 0)
+		return;
+	guest.input_len += n;
+	guest.input[guest.input_len] = '\0';
+	while ((end = strchr(guest.input, '\n'))) {
+		*end++ = '\0';
+		handle_line(guest.input);
+		guest.input_len -= end - guest.input;
+		memmove(guest.input, end, guest.input_len + 1);
+	}
+	/* A line that long is no command. */
+	if (guest.input_len == sizeof(guest.input) - 1)
+		guest.input_len = 0;
+}
+
+static void beat(void)
+{
+	struct verify_result result = { 0 };
+
+	buffer_verify(&guest.keep, &result);
+	account(&result);
+	say("beat %" PRIu64 " wrong=%" PRIu64, ++guest.beats,
+	    guest.total.wrong);
+	guest.next_beat_ms = now_ms() + 1000;
+}
+
+/* A part of a turn: fills the next pages, or frees all if there are none. */
+static void churn_step(void)
+{
+	size_t n = guest.work.npages - guest.churned;
+
+	if (!n) {
+		if (!buffer_free(&guest.work, 0, guest.work.npages))
+			give_up("churn: free");
+		guest.churned = 0;
+		return;
+	}
+	if (n > CHURN_STEP)
+		n = CHURN_STEP;
+	buffer_fill(&guest.work, guest.churned, n);
+	guest.churned += n;
+}
+
+static void start_idle(size_t mib)
+{
+	(void)mib;
+}
+
+static void start_freed(size_t mib)
+{
+	size_t npages = 600 * mib * MIB_PAGES / 1024;
+
+	if (!buffer_create(&guest.work, "freed", npages, 2ULL << 56, false))
+		give_up("freed: map");
+	buffer_fill(&guest.work, 0, npages);
+	if (!buffer_free(&guest.work, 0, npages))
+		give_up("freed: free");
+	trim_percpu_lists();
+}
+
+static void start_frag(size_t mib)
+{
+	size_t npages = 600 * mib * MIB_PAGES / 1024;
+
+	if (!buffer_create(&guest.work, "frag", npages, 3ULL << 56, true))
+		give_up("frag: map");
+	buffer_fill(&guest.work, 0, npages);
+	/* The first page of every eight stays. */
+	for (size_t page = 0; page + 8 <= npages; page += 8) {
+		if (!buffer_free(&guest.work, page + 1, 7))
+			give_up("frag: free");
+	}
+}
+
+static void start_churn(size_t mib)
+{
+	size_t npages = 100 * mib * MIB_PAGES / 1024;
+
+	if (!buffer_create(&guest.work, "churn", npages, 4ULL << 56, false))
+		give_up("churn: map");
+	guest.churning = true;
+	/* One turn, so that "ready" is said of a steady state. */
+	do {
+		churn_step();
+	} while (guest.churned);
+}
+
+static void start_workload(const char *name, size_t mib)
+{
+	static const struct {
+		const char *name;
+		void (*start)(size_t mib);
+	} workloads[] = {
+		{ "idle", start_idle },
+		{ "freed", start_freed },
+		{ "frag", start_frag },
+		{ "churn", start_churn },
+	};
+	size_t npages = 100 * mib * MIB_PAGES / 1024;
+
+	if (!buffer_create(&guest.keep, "keep", npages, 1ULL << 56, false))
+		give_up("keep: map");
+	buffer_fill(&guest.keep, 0, npages);
+	for (size_t i = 0; i < sizeof(workloads) / sizeof(workloads[0]); i++) {
+		if (strcmp(workloads[i].name, name))
+			continue;
+		workloads[i].start(mib);
+		say("ready %s", name);
+		return;
+	}
+	errno = EINVAL;
+	give_up("lab_workload");
+}
+
+int main(void)
+{
+	/* What the kernel doesn't know on its command line, init's environment is. */
+	const char *workload = getenv("lab_workload");
+	const char *mib = getenv("lab_mib");
+
+	mount_kernel_filesystems();
+	load_module("/virtio_balloon.ko");
+	load_module("/msr.ko");
+	open_port();
+	start_workload(workload ? workload : "", mib ? strtoul(mib, NULL, 10) : 0);
+
+	for (;;) {
+		struct pollfd pfd = { .fd = guest.port, .events = POLLIN };
+		int64_t wait = guest.next_beat_ms - now_ms();
+
+		if (wait <= 0) {
+			beat();
+			continue;
+		}
+		/* POLLHUP, no host, stays on: then poll() would not wait. */
+		if (poll(&pfd, 1, guest.churning ? 0 : wait) > 0) {
+			if (pfd.revents & POLLIN)
+				handle_input();
+			else if (!guest.churning)
+				usleep(10000);
+		}
+		if (guest.churning)
+			churn_step();
+	}
+}

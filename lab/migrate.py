@@ -1,0 +1,150 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Migrate lab guests between two QEMUs on this machine and measure it.
+
+One line "result JSON" on stdout for each run; progress goes to stderr. lab/demo runs
+this inside the lab's machine, where KVM is; --accel tcg works anywhere.
+"""
+
+import argparse
+import contextlib
+import itertools
+import json
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Callable, Iterator, Optional
+
+sys.dont_write_bytecode = True  # the checkout stays as it is
+
+# pylint: disable=wrong-import-position
+from fprlab import MODES, WORKLOADS, LabError  # noqa: E402
+from fprlab.machine import Emulator  # noqa: E402
+from fprlab.migration import Run, migrate  # noqa: E402
+
+LOGS = ("stderr", "console")
+LAST_LINES = 15
+
+
+def say(text: str) -> None:
+    """A whole line of progress, which may share a channel with results."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def names(known: tuple[str, ...]) -> Callable[[str], list[str]]:
+    """The type of an option that takes a list of names."""
+
+    def parse(text: str) -> list[str]:
+        chosen = text.replace(",", " ").split()
+        for name in chosen:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(known)}")
+        return chosen
+
+    return parse
+
+
+def positive(text: str) -> int:
+    """The type of an option that counts something."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return int(text)
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--workload", type=names(WORKLOADS), default=["idle"], metavar="NAME,...")
+    parser.add_argument("--mode", type=names(MODES), default=["plain"], metavar="NAME,...")
+    parser.add_argument("--repeat", type=positive, default=1, metavar="N")
+    parser.add_argument("--guest-mib", type=positive, default=1024, metavar="MIB")
+    parser.add_argument("--guest", type=Path, required=True, metavar="DIR",
+                        help="what lab/build-guest prints")
+    parser.add_argument("--append", default="", metavar="TEXT",
+                        help="more for the guest's kernel command line")
+    parser.add_argument("--qemu", default="qemu-system-x86_64", metavar="FILE")
+    parser.add_argument("--firmware", metavar="DIR", help="QEMU's -L")
+    parser.add_argument("--accel", choices=("kvm", "tcg"), default="kvm")
+    parser.add_argument("--bandwidth", type=positive, default=0, metavar="MIB",
+                        help="cap in MiB a second (default: none)")
+    parser.add_argument("--timeout", type=positive, default=180, metavar="S",
+                        help="limit for each run (default: 180)")
+    parser.add_argument("--expect-stock", action="store_true",
+                        help="the kernel has no filter: filter-hint must warn and do without")
+    parser.add_argument("--logs", type=Path, metavar="DIR", help="keep the logs of failed runs")
+    return parser.parse_args()
+
+
+def planned_runs(args: argparse.Namespace) -> list[Run]:
+    """All repeats, in an order in which a machine's slow minute hits every mode."""
+    chosen = list(itertools.product(range(1, args.repeat + 1), args.workload, args.mode))
+    return [Run(workload, mode, repeat, args.bandwidth << 20, args.timeout, args.expect_stock,
+                f"run {number} of {len(chosen)}: {workload}, {mode}")
+            for number, (repeat, workload, mode) in enumerate(chosen, 1)]
+
+
+def show_logs(run: Run, directory: Path, keep: Optional[Path]) -> None:
+    """The last lines of every log that has any, and copies if they are wanted."""
+    for log in sorted(path for name in LOGS for path in directory.glob(f"*/{name}")):
+        lines = log.read_text(errors="replace").splitlines()
+        if lines:
+            say(f"--- last lines of the {log.parent.name}'s {log.name}")
+        for line in lines[-LAST_LINES:]:
+            say(line)
+        if keep:
+            target = keep / f"{run.workload}-{run.mode}-{run.repeat}-{log.parent.name}-{log.name}"
+            keep.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(log, target)
+
+
+@contextlib.contextmanager
+def scratch_directory() -> Iterator[Path]:
+    """Sockets, logs and traces of one run; unix sockets want a short path."""
+    with tempfile.TemporaryDirectory(prefix="fpr-") as name:
+        yield Path(name)
+
+
+def measure(run: Run, emulator: Emulator, keep: Optional[Path]) -> dict[str, Any]:
+    """The result of one run, failed or not."""
+    with scratch_directory() as directory:
+        try:
+            return migrate(run, emulator, directory, say)
+        except (LabError, OSError) as error:
+            say(f"{run.label}: FAILED: {error}")
+            show_logs(run, directory, keep)
+            return {"workload": run.workload, "mode": run.mode, "repeat": run.repeat,
+                    "verified": False, "error": str(error)}
+
+
+def check_machine(args: argparse.Namespace) -> None:
+    """What would fail in every run is said before the first."""
+    if not (args.guest / "vmlinuz").exists():
+        raise LabError(f"no guest in {args.guest}: give the directory that lab/build-guest prints")
+    if not shutil.which(args.qemu):
+        raise LabError(f"no {args.qemu}: give the QEMU that scripts/build-qemu made with --qemu")
+    if args.accel == "kvm" and not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        raise LabError("no usable /dev/kvm: run it in the lab (lab/run), or with --accel tcg")
+
+
+def main() -> int:
+    """0 if every run was verified."""
+    args = parse_arguments()
+    try:
+        check_machine(args)
+    except LabError as error:
+        say(f"migrate.py: {error}")
+        return 2
+    emulator = Emulator(args.qemu, args.firmware, args.accel, args.guest, args.guest_mib,
+                        args.append)
+    failed = 0
+    for run in planned_runs(args):
+        result = measure(run, emulator, args.logs)
+        failed += not result["verified"]
+        print("result", json.dumps(result), flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
