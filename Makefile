@@ -13,15 +13,15 @@ help: ## Show this list
 	@echo 'make demo takes WORKLOADS=, MODES= (comma-separated), REPEAT= and GUEST_MIB=.'
 
 .PHONY: demo
-demo: packages ## Migrate real guests with and without the filter; the main job
+demo: machine packages ## Migrate real guests with and without the filter; the main job
 	lab/demo
 
 .PHONY: check
-check: packages ## Run all tests
+check: machine packages ## Run all tests
 	scripts/check
 
 .PHONY: shell
-shell: packages ## Open a shell in the lab's host, with the filter in its KVM
+shell: machine packages ## Open a shell in the lab's host, with the filter in its KVM
 	lab/run --interactive
 
 .PHONY: modules
@@ -39,6 +39,10 @@ fprctl: packages ## Build fprctl
 .PHONY: series
 series: ## Write the patch series for kernel builders to out/series
 	scripts/make-series out/series
+
+.PHONY: machine
+machine: ## Say what this machine lacks for the lab
+	@scripts/check-machine
 
 .PHONY: packages
 packages: ## Install the Debian packages that the rest needs

@@ -34,8 +34,10 @@ def built(script: str) -> Path:
 
 
 def build_parts() -> Parts:
-    """Build what is missing, the modules too, so that no boot waits for a build."""
-    built("scripts/build-modules")
+    """Build what is missing, the modules too, so that no boot waits for a build. What
+    needs the network comes first."""
+    for script in ("scripts/fetch-kernel", "scripts/fetch-qemu", "scripts/build-modules"):
+        built(script)
     return Parts(built("lab/build-guest"), built("scripts/build-qemu"))
 
 
