@@ -38,7 +38,8 @@ need_disk()
 }
 
 # hash_inputs STRING... [-- PATH...]: a short hash of the strings and of the
-# names and contents of the paths (files, or whole directories).
+# names and contents of the paths (files, or whole directories). Name what belongs
+# to the checkout relative to it: its place must not change the hash.
 hash_inputs()
 {
 	local -a strings=()
