@@ -70,10 +70,7 @@
  */
 #define FPF_WINDOW_SIZE (1 * GiB)
 
-/*
- * Hints to gather at most.  The migration thread sends pages meanwhile: with 64,
- * two blocks of 4 MiB were regularly sent before their hints were used.
- */
+/* Hints to gather at most, so that the first ones do not come too late */
 #define FPF_MAX_HINTS 8
 
 static struct {
