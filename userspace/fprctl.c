@@ -24,6 +24,7 @@ static const struct {
 } flag_names[] = {
 	{ KVM_FPR_FLAG_CONFIRM, "confirm" },
 	{ KVM_FPR_FLAG_FOREIGN, "foreign" },
+	{ KVM_FPR_FLAG_CANDIDATES, "candidates" },
 };
 
 #define NR_FLAG_NAMES	(sizeof(flag_names) / sizeof(flag_names[0]))
@@ -157,7 +158,7 @@ static const struct cli_verb verbs[] = {
 		.details =
 "Example:\n"
 "  $ fprctl probe\n"
-"  free page filter: yes (confirm, foreign)\n",
+"  free page filter: yes (confirm, foreign, candidates)\n",
 	},
 	{
 		.name = "arm",
