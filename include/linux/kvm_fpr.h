@@ -11,9 +11,9 @@
 #include <uapi/linux/kvm_fpr.h>
 
 /*
- * The epoch that armed a memslot and the base gfn it had then.  Lies behind
- * the slot's bitmaps; a fresh allocation is zeroed and so belongs to no epoch.
- * Protected by kvm->slots_lock.
+ * The epoch that a memslot's touched bitmap began with and the base gfn it had
+ * then.  Lies behind the slot's bitmaps; a fresh allocation is zeroed and so
+ * belongs to no epoch.  Protected by kvm->slots_lock.
  */
 struct kvm_fpr_stamp {
 	u64 epoch;
@@ -66,7 +66,6 @@ static inline bool kvm_fpr_is_ioctl(unsigned int ioctl)
 long kvm_fpr_ioctl(struct kvm *kvm, unsigned int ioctl, void __user *argp);
 int kvm_fpr_check_extension(struct kvm *kvm);
 int kvm_fpr_enable_cap(struct kvm *kvm, const struct kvm_enable_cap *cap);
-void kvm_fpr_destroy_vm(struct kvm *kvm);
 
 /* Whether the dirty log of @kvm says all that there is to know of its memory. */
 bool kvm_arch_fpr_supported(struct kvm *kvm);
@@ -75,7 +74,7 @@ bool kvm_arch_fpr_supported(struct kvm *kvm);
  * bitmap untouched.  The caller holds slots_lock and flushes the TLBs.
  */
 void kvm_arch_fpr_protect_slot(struct kvm *kvm, struct kvm_memory_slot *slot);
-/* The same for the dirty pages of @slot alone; for architectures and few pages. */
+/* The same for those dirty pages of @slot alone that are not touched. */
 void kvm_fpr_protect_dirty(struct kvm *kvm, struct kvm_memory_slot *slot);
 
 #else /* !CONFIG_KVM_FREE_PAGE_FILTER */
@@ -110,10 +109,6 @@ static inline int kvm_fpr_enable_cap(struct kvm *kvm,
 				     const struct kvm_enable_cap *cap)
 {
 	return -EINVAL;
-}
-
-static inline void kvm_fpr_destroy_vm(struct kvm *kvm)
-{
 }
 
 #endif /* CONFIG_KVM_FREE_PAGE_FILTER */

@@ -22,11 +22,14 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
-#include <linux/xarray.h>
 
 #include "kvm_mm.h"
 
-#define FPR_SUPPORTED_FLAGS	(KVM_FPR_FLAG_CONFIRM | KVM_FPR_FLAG_FOREIGN)
+#define CREATE_TRACE_POINTS
+#include <trace/events/kvm_fpr.h>
+
+#define FPR_SUPPORTED_FLAGS	(KVM_FPR_FLAG_CONFIRM | KVM_FPR_FLAG_FOREIGN | \
+				 KVM_FPR_FLAG_CANDIDATES)
 
 /* Pages of one chunk: slots_lock is dropped between chunks. */
 #define FPR_CHUNK_PAGES		(PAGE_SIZE * BITS_PER_BYTE)
@@ -43,8 +46,8 @@
 struct fpr_chunk {
 	gfn_t start;
 	gfn_t end;
-	/* What the guest reported free. */
-	unsigned long report[FPR_CHUNK_LONGS + 2];
+	/* From userspace, 0 outside the chunk: the report or the candidates. */
+	unsigned long given[FPR_CHUNK_LONGS + 2];
 	/* Confirmed by at least one address space. */
 	unsigned long agreed[FPR_CHUNK_LONGS + 2];
 	/* Mapped by an address space that does not confirm them. */
@@ -53,12 +56,6 @@ struct fpr_chunk {
 
 /* One counter for all VMs, so that no number is ever used twice. */
 static atomic64_t fpr_last_epoch = ATOMIC64_INIT(0);
-
-/*
- * VMs whose owner lets other processes call.  A field of struct kvm would
- * change a layout that modules besides kvm.ko were built for.
- */
-static DEFINE_XARRAY(fpr_foreign_vms);
 
 bool __weak kvm_arch_fpr_supported(struct kvm *kvm)
 {
@@ -96,7 +93,7 @@ int kvm_fpr_check_extension(struct kvm *kvm)
  * @kvm: the VM
  * @cap: args[0] is KVM_FPR_FLAG_FOREIGN or 0
  *
- * Return: 0, -EINVAL for anything else in @cap, -ENOMEM.
+ * Return: 0, -EINVAL for anything else in @cap.
  */
 int kvm_fpr_enable_cap(struct kvm *kvm, const struct kvm_enable_cap *cap)
 {
@@ -104,27 +101,13 @@ int kvm_fpr_enable_cap(struct kvm *kvm, const struct kvm_enable_cap *cap)
 	    cap->args[1] || cap->args[2] || cap->args[3])
 		return -EINVAL;
 
-	if (!cap->args[0]) {
-		xa_erase(&fpr_foreign_vms, (unsigned long)kvm);
-		return 0;
-	}
-	return xa_err(xa_store(&fpr_foreign_vms, (unsigned long)kvm,
-			       xa_mk_value(1), GFP_KERNEL_ACCOUNT));
-}
-
-/**
- * kvm_fpr_destroy_vm - forget what is known of a VM
- * @kvm: the VM, which nobody refers to any more
- */
-void kvm_fpr_destroy_vm(struct kvm *kvm)
-{
-	xa_erase(&fpr_foreign_vms, (unsigned long)kvm);
+	WRITE_ONCE(kvm->fpr.foreign, cap->args[0]);
+	return 0;
 }
 
 static bool fpr_may_call(struct kvm *kvm)
 {
-	return kvm->mm == current->mm ||
-	       xa_load(&fpr_foreign_vms, (unsigned long)kvm) ||
+	return kvm->mm == current->mm || READ_ONCE(kvm->fpr.foreign) ||
 	       capable(CAP_SYS_ADMIN);
 }
 
@@ -155,37 +138,39 @@ static bool fpr_takes_part(struct kvm *kvm, struct kvm_memory_slot *slot,
 	for (as_id = 0; as_id < kvm_arch_nr_memslot_as_ids(kvm); as_id++) \
 		kvm_for_each_memslot(slot, bkt, __kvm_memslots(kvm, as_id))
 
-static void fpr_clear_stamps(struct kvm *kvm)
-{
-	struct kvm_memory_slot *slot;
-	int as_id, bkt;
+/* The same, of one range of gfns; @iter is struct kvm_memslot_iter. */
+#define fpr_for_each_memslot_in_range(kvm, as_id, iter, start, end)	\
+	for (as_id = 0; as_id < kvm_arch_nr_memslot_as_ids(kvm); as_id++) \
+		kvm_for_each_memslot_in_gfn_range(iter,			\
+						  __kvm_memslots(kvm, as_id), \
+						  start, end)
 
-	lockdep_assert_held(&kvm->slots_lock);
-
-	fpr_for_each_memslot(kvm, as_id, bkt, slot) {
-		if (slot->dirty_bitmap)
-			*fpr_stamp(slot) = (struct kvm_fpr_stamp) {};
-	}
-}
-
-static void fpr_zero_touched(struct kvm_memory_slot *slot)
+static void fpr_fill_touched(struct kvm_memory_slot *slot, unsigned long word)
 {
 	unsigned long *touched = kvm_fpr_touched_bitmap(slot);
 	unsigned long i;
 
 	for (i = 0; i < BITS_TO_LONGS(slot->npages); i++) {
-		WRITE_ONCE(touched[i], 0);
+		WRITE_ONCE(touched[i], word);
 		if (!(i % FPR_RESCHED_LONGS))
 			cond_resched();
 	}
 }
 
-static unsigned long fpr_count_dirty(struct kvm_memory_slot *slot)
+/* Dirty pages of word @i of @slot's bitmaps that this epoch can still filter. */
+static unsigned long fpr_tracked_word(struct kvm_memory_slot *slot,
+				      unsigned long i)
+{
+	return READ_ONCE(slot->dirty_bitmap[i]) &
+	       ~READ_ONCE(kvm_fpr_touched_bitmap(slot)[i]);
+}
+
+static unsigned long fpr_count_tracked(struct kvm_memory_slot *slot)
 {
 	unsigned long i, n = 0;
 
 	for (i = 0; i < BITS_TO_LONGS(slot->npages); i++) {
-		n += hweight_long(READ_ONCE(slot->dirty_bitmap[i]));
+		n += hweight_long(fpr_tracked_word(slot, i));
 		if (!(i % FPR_RESCHED_LONGS))
 			cond_resched();
 	}
@@ -193,14 +178,15 @@ static unsigned long fpr_count_dirty(struct kvm_memory_slot *slot)
 }
 
 /**
- * kvm_fpr_protect_dirty - protect the pages of a slot that are in D
+ * kvm_fpr_protect_dirty - protect the pages of a slot that are in D, not in T
  * @kvm: the VM
  * @slot: the memslot, which logs dirty pages
  *
  * A page whose bit in D is clear is protected already: GET, CLEAR and
  * SET_BITMAP leave no writable page behind without its bit, and a fault
  * handler that made a page writable and did not yet set the bit either is
- * still to set the bit in T, or was waited for (see fpr_arm()).
+ * still to set the bit in T, or was waited for (see fpr_finish_epoch()).  A
+ * page whose bit in T is set is not filtered, whatever is written to it.
  *
  * Context: slots_lock held, mmu_lock not.  The caller flushes the TLBs.
  */
@@ -212,7 +198,7 @@ void kvm_fpr_protect_dirty(struct kvm *kvm, struct kvm_memory_slot *slot)
 
 	KVM_MMU_LOCK(kvm);
 	for (i = 0; i < BITS_TO_LONGS(slot->npages); i++) {
-		mask = READ_ONCE(slot->dirty_bitmap[i]);
+		mask = fpr_tracked_word(slot, i);
 		/* Architectures use __ffs() on the mask. */
 		if (mask)
 			kvm_arch_mmu_enable_log_dirty_pt_masked(kvm, slot,
@@ -227,91 +213,88 @@ void kvm_fpr_protect_dirty(struct kvm *kvm, struct kvm_memory_slot *slot)
 	KVM_MMU_UNLOCK(kvm);
 }
 
-static void fpr_protect_slot(struct kvm *kvm, struct kvm_memory_slot *slot)
+static void fpr_protect_slot(struct kvm *kvm, struct kvm_memory_slot *slot,
+			     bool candidates)
 {
-	unsigned long nr_dirty = fpr_count_dirty(slot);
+	unsigned long nr_tracked = fpr_count_tracked(slot);
 
-	if (!nr_dirty)
+	if (!nr_tracked)
 		return;
 
 	/*
-	 * One walk over everything is cheap per page, but pays for every page;
-	 * where little is dirty it is cheaper to look each page up.
+	 * One walk over everything is cheap per page, but pays for every page:
+	 * where little is dirty it is cheaper to look each page up.  And it
+	 * protects every page: those that are no candidates shall not fault.
 	 */
-	if (nr_dirty < slot->npages / 16)
+	if (candidates || nr_tracked < slot->npages / 16)
 		kvm_fpr_protect_dirty(kvm, slot);
 	else
 		kvm_arch_fpr_protect_slot(kvm, slot);
 }
 
+/* The first half of ARM, after which reports of no epoch are taken. */
+static u64 fpr_begin_epoch(struct kvm *kvm, bool candidates)
+{
+	struct kvm_memory_slot *slot;
+	int as_id, bkt;
+	u64 epoch;
+
+	lockdep_assert_held(&kvm->slots_lock);
+
+	epoch = atomic64_inc_return(&fpr_last_epoch);
+	kvm->fpr.epoch = 0;
+	kvm->fpr.arming = epoch;
+
+	fpr_for_each_memslot(kvm, as_id, bkt, slot) {
+		if (!slot->dirty_bitmap)
+			continue;
+		kvm_arch_sync_dirty_log(kvm, slot);
+		fpr_fill_touched(slot, candidates ? ~0UL : 0);
+		*fpr_stamp(slot) = (struct kvm_fpr_stamp) {
+			.epoch = epoch,
+			.base_gfn = slot->base_gfn,
+		};
+	}
+	return epoch;
+}
+
 /*
- * The order of the steps is what makes the filter safe:
+ * The second half.  The order of the steps is what makes the filter safe:
  *
- * - Old stamps go first, new ones come last: T means nothing in between.
  * - The drain comes between zeroing T and protecting.  A fault handler may
  *   have set a page's bit in T just before it was zeroed, and make the page
  *   writable only after the walk has passed it: D set, T clear, and the next
  *   write would leave no trace in T.  Handlers run in a read section of
  *   kvm->srcu, and one that begins later sets the bit in T again.
- * - The TLB flush comes before the stamps, else a stale translation could be
- *   written through.
+ * - The TLB flush comes before the epoch is the current one, else a stale
+ *   translation could be written through.
+ *
+ * slots_lock is held from the drain on: GET and CLEAR rely on the TLBs holding
+ * no writable translation of a page whose bit is not in D.
  */
-static void fpr_arm(struct kvm *kvm, u64 epoch)
+static void fpr_finish_epoch(struct kvm *kvm, bool candidates)
 {
 	struct kvm_memory_slot *slot;
 	int as_id, bkt;
 
 	lockdep_assert_held(&kvm->slots_lock);
 
-	fpr_clear_stamps(kvm);
-
-	fpr_for_each_memslot(kvm, as_id, bkt, slot) {
-		if (!slot->dirty_bitmap)
-			continue;
-		kvm_arch_sync_dirty_log(kvm, slot);
-		fpr_zero_touched(slot);
-	}
-
 	synchronize_srcu_expedited(&kvm->srcu);
 
 	fpr_for_each_memslot(kvm, as_id, bkt, slot) {
-		if (!slot->dirty_bitmap)
+		/* Candidates may have taken a while: slots can be new or moved. */
+		if (!fpr_takes_part(kvm, slot, kvm->fpr.arming))
 			continue;
-		fpr_protect_slot(kvm, slot);
+		fpr_protect_slot(kvm, slot, candidates);
 		cond_resched();
 	}
 
 	kvm_flush_remote_tlbs(kvm);
 
-	fpr_for_each_memslot(kvm, as_id, bkt, slot) {
-		if (slot->dirty_bitmap)
-			*fpr_stamp(slot) = (struct kvm_fpr_stamp) {
-				.epoch = epoch,
-				.base_gfn = slot->base_gfn,
-			};
-	}
-}
-
-static int fpr_ioctl_arm(struct kvm *kvm, struct kvm_fpr_arm __user *argp)
-{
-	struct kvm_fpr_arm arm;
-	u64 epoch;
-
-	if (copy_from_user(&arm, argp, sizeof(arm)))
-		return -EFAULT;
-	if (arm.flags || arm.pad ||
-	    memchr_inv(arm.reserved, 0, sizeof(arm.reserved)))
-		return -EINVAL;
-
-	/* Told first, so that nothing can fail once the epoch has begun. */
-	epoch = atomic64_inc_return(&fpr_last_epoch);
-	if (put_user(epoch, &argp->epoch))
-		return -EFAULT;
-
-	mutex_lock(&kvm->slots_lock);
-	fpr_arm(kvm, epoch);
-	mutex_unlock(&kvm->slots_lock);
-	return 0;
+	kvm->fpr.epoch = kvm->fpr.arming;
+	kvm->fpr.arming = 0;
+	kvm->stat.generic.fpr.epochs_armed++;
+	trace_kvm_fpr_arm(kvm, kvm->fpr.epoch, candidates);
 }
 
 /* BITS_PER_LONG bits of a chunk's bitmap from bit @off on; @off > -BITS_PER_LONG. */
@@ -335,6 +318,13 @@ static void fpr_or_bits(unsigned long *bitmap, long off, unsigned long word)
 	bitmap[BIT_WORD(bit)] |= word << shift;
 	if (shift)
 		bitmap[BIT_WORD(bit) + 1] |= word >> (BITS_PER_LONG - shift);
+}
+
+/* Where in a bitmap of @chunk the word @i of @slot's bitmaps begins. */
+static long fpr_word_offset(const struct kvm_memory_slot *slot,
+			    const struct fpr_chunk *chunk, unsigned long i)
+{
+	return slot->base_gfn + i * BITS_PER_LONG - chunk->start;
 }
 
 /*
@@ -364,40 +354,87 @@ static unsigned long fpr_filter_word(unsigned long *dirty,
 	return free & ~again;
 }
 
-static void fpr_filter_slot(struct kvm *kvm, struct kvm_memory_slot *slot,
-			    u64 epoch, struct fpr_chunk *chunk,
-			    u64 *nr_filtered)
+/*
+ * What was given for word @i of @slot's bitmaps.  Beyond the chunk it is 0; the
+ * last word of a slot may reach beyond the slot.
+ */
+static unsigned long fpr_given_word(const struct kvm_memory_slot *slot,
+				    const struct fpr_chunk *chunk,
+				    unsigned long i)
 {
-	gfn_t first = max(slot->base_gfn, chunk->start) - slot->base_gfn;
-	gfn_t last = min(slot->base_gfn + slot->npages, chunk->end) - 1 -
-		     slot->base_gfn;
-	bool takes_part = fpr_takes_part(kvm, slot, epoch);
-	unsigned long i, report, confirmed, mask;
+	unsigned long word = fpr_get_bits(chunk->given,
+					  fpr_word_offset(slot, chunk, i));
+
+	if (i == BIT_WORD(slot->npages - 1))
+		word &= BITMAP_LAST_WORD_MASK(slot->npages);
+	return word;
+}
+
+/* The words of @slot's bitmaps that have pages of @chunk. */
+#define fpr_for_each_word(slot, chunk, i)				\
+	for (i = BIT_WORD(max((slot)->base_gfn, (chunk)->start) -	\
+			  (slot)->base_gfn);				\
+	     i <= BIT_WORD(min((slot)->base_gfn + (slot)->npages,	\
+			       (chunk)->end) - 1 - (slot)->base_gfn);	\
+	     i++)
+
+static void fpr_add_candidates(struct kvm *kvm, const struct fpr_chunk *chunk)
+{
+	struct kvm_memslot_iter iter;
+	struct kvm_memory_slot *slot;
+	unsigned long i, word;
+	int as_id;
+
+	lockdep_assert_held(&kvm->slots_lock);
+
+	fpr_for_each_memslot_in_range(kvm, as_id, &iter, chunk->start, chunk->end) {
+		slot = iter.slot;
+		if (!fpr_takes_part(kvm, slot, kvm->fpr.arming))
+			continue;
+		fpr_for_each_word(slot, chunk, i) {
+			word = fpr_given_word(slot, chunk, i);
+			/* Others of the word may be touched at this moment. */
+			if (word)
+				atomic_long_andnot(word, (atomic_long_t *)
+						   &kvm_fpr_touched_bitmap(slot)[i]);
+		}
+	}
+}
+
+/* What became of the pages of one chunk of a report. */
+struct fpr_result {
+	u64 nr_reported;
+	u64 nr_touched;
+	u64 nr_filtered;
+	u64 nr_confirmed;
+};
+
+static void fpr_filter_slot(struct kvm *kvm, struct kvm_memory_slot *slot,
+			    struct fpr_chunk *chunk, struct fpr_result *result)
+{
+	bool takes_part = fpr_takes_part(kvm, slot, kvm->fpr.epoch);
+	unsigned long i, report, confirmed;
 	long off;
 
-	for (i = BIT_WORD(first); i <= BIT_WORD(last); i++) {
-		mask = ~0UL;
-		if (i == BIT_WORD(first))
-			mask &= BITMAP_FIRST_WORD_MASK(first);
-		if (i == BIT_WORD(last))
-			mask &= BITMAP_LAST_WORD_MASK(last + 1);
-
-		off = slot->base_gfn + i * BITS_PER_LONG - chunk->start;
-		report = fpr_get_bits(chunk->report, off) & mask;
+	fpr_for_each_word(slot, chunk, i) {
+		report = fpr_given_word(slot, chunk, i);
 		if (!report)
 			continue;
 
 		confirmed = 0;
-		if (takes_part)
+		if (takes_part) {
 			confirmed = fpr_filter_word(&slot->dirty_bitmap[i],
 						    &kvm_fpr_touched_bitmap(slot)[i],
-						    report, nr_filtered);
+						    report, &result->nr_filtered);
+			result->nr_touched += hweight_long(report & ~confirmed);
+		}
+		off = fpr_word_offset(slot, chunk, i);
 		fpr_or_bits(chunk->agreed, off, confirmed);
 		fpr_or_bits(chunk->refused, off, report & ~confirmed);
 	}
 }
 
-static bool fpr_is_current_epoch(struct kvm *kvm, u64 epoch)
+static bool fpr_any_takes_part(struct kvm *kvm, u64 epoch)
 {
 	struct kvm_memory_slot *slot;
 	int as_id, bkt;
@@ -420,39 +457,190 @@ static int fpr_check_epoch(struct kvm *kvm, gfn_t start, gfn_t end, u64 epoch)
 	bool logging = false;
 	int as_id;
 
-	for (as_id = 0; as_id < kvm_arch_nr_memslot_as_ids(kvm); as_id++) {
-		kvm_for_each_memslot_in_gfn_range(&iter,
-						  __kvm_memslots(kvm, as_id),
-						  start, end) {
-			if (fpr_takes_part(kvm, iter.slot, epoch))
-				return 0;
-			logging |= !!iter.slot->dirty_bitmap;
-		}
+	lockdep_assert_held(&kvm->slots_lock);
+
+	if (kvm->fpr.epoch != epoch)
+		return -ESTALE;
+
+	fpr_for_each_memslot_in_range(kvm, as_id, &iter, start, end) {
+		if (fpr_takes_part(kvm, iter.slot, epoch))
+			return 0;
+		logging |= !!iter.slot->dirty_bitmap;
 	}
-	return !logging && fpr_is_current_epoch(kvm, epoch) ? 0 : -ESTALE;
+	return !logging && fpr_any_takes_part(kvm, epoch) ? 0 : -ESTALE;
 }
 
-static void fpr_filter_chunk(struct kvm *kvm, u64 epoch,
-			     struct fpr_chunk *chunk, u64 *nr_filtered)
+static void fpr_filter_chunk(struct kvm *kvm, struct fpr_chunk *chunk,
+			     struct fpr_result *result)
 {
+	unsigned long npages = chunk->end - chunk->start;
 	struct kvm_memslot_iter iter;
 	int as_id;
 
 	lockdep_assert_held(&kvm->slots_lock);
 
-	for (as_id = 0; as_id < kvm_arch_nr_memslot_as_ids(kvm); as_id++) {
-		kvm_for_each_memslot_in_gfn_range(&iter,
-						  __kvm_memslots(kvm, as_id),
-						  chunk->start, chunk->end)
-			fpr_filter_slot(kvm, iter.slot, epoch, chunk,
-					nr_filtered);
-	}
+	fpr_for_each_memslot_in_range(kvm, as_id, &iter, chunk->start, chunk->end)
+		fpr_filter_slot(kvm, iter.slot, chunk, result);
+
+	/*
+	 * A gfn that several address spaces map is disposable if all of them
+	 * say so.
+	 */
+	bitmap_andnot(chunk->agreed + 1, chunk->agreed + 1, chunk->refused + 1,
+		      npages);
+	result->nr_reported = bitmap_weight(chunk->given + 1, npages);
+	result->nr_confirmed = bitmap_weight(chunk->agreed + 1, npages);
+}
+
+static void fpr_account(struct kvm *kvm, const struct fpr_chunk *chunk,
+			const struct fpr_result *result)
+{
+	struct kvm_fpr_stats *stats = &kvm->stat.generic.fpr;
+
+	lockdep_assert_held(&kvm->slots_lock);
+
+	stats->pages_reported += result->nr_reported;
+	stats->pages_touched += result->nr_touched;
+	stats->pages_filtered += result->nr_filtered;
+	stats->pages_confirmed += result->nr_confirmed;
+	trace_kvm_fpr_set_bitmap(kvm, kvm->fpr.epoch, chunk->start,
+				 chunk->end - chunk->start, result->nr_reported,
+				 result->nr_touched, result->nr_filtered,
+				 result->nr_confirmed);
 }
 
 /* User memory holds bitmaps in whole 64-bit words. */
 static size_t fpr_bitmap_bytes(u64 npages)
 {
 	return DIV_ROUND_UP_ULL(npages, 64) * sizeof(u64);
+}
+
+/* Whether a range of guest-physical addresses, in bytes, is one of pages. */
+static bool fpr_is_range(u64 gpa, u64 size)
+{
+	u64 end;
+
+	return size && PAGE_ALIGNED(gpa) && PAGE_ALIGNED(size) &&
+	       !check_add_overflow(gpa, size, &end);
+}
+
+static bool fpr_is_user_bitmap(u64 bitmap, u64 size)
+{
+	return access_ok(u64_to_user_ptr(bitmap),
+			 fpr_bitmap_bytes(size >> PAGE_SHIFT));
+}
+
+/* The next chunk of a range, in bytes, of which @bitmap is the user's bitmap. */
+static int fpr_read_chunk(struct fpr_chunk *chunk, u64 gpa, u64 size, u64 bitmap)
+{
+	unsigned long npages = min(size >> PAGE_SHIFT, (u64)FPR_CHUNK_PAGES);
+	size_t bytes = fpr_bitmap_bytes(npages);
+
+	memset(chunk, 0, sizeof(*chunk));
+	chunk->start = gpa_to_gfn(gpa);
+	chunk->end = chunk->start + npages;
+	if (copy_from_user(chunk->given + 1, u64_to_user_ptr(bitmap), bytes))
+		return -EFAULT;
+	bitmap_clear(chunk->given + 1, npages, bytes * BITS_PER_BYTE - npages);
+	return 0;
+}
+
+static int fpr_arm_candidates_chunk(struct kvm *kvm, struct kvm_fpr_arm *arm,
+				    struct fpr_chunk *chunk)
+{
+	u64 chunk_size;
+	int r;
+
+	r = fpr_read_chunk(chunk, arm->gpa, arm->size, arm->candidates);
+	if (r)
+		return r;
+	chunk_size = (chunk->end - chunk->start) << PAGE_SHIFT;
+
+	mutex_lock(&kvm->slots_lock);
+	if (!arm->epoch) {
+		arm->epoch = fpr_begin_epoch(kvm, true);
+	} else if (kvm->fpr.arming != arm->epoch) {
+		r = -ESTALE;
+		goto out_unlock;
+	}
+	fpr_add_candidates(kvm, chunk);
+	if (chunk_size == arm->size)
+		fpr_finish_epoch(kvm, true);
+
+	arm->gpa += chunk_size;
+	arm->size -= chunk_size;
+	arm->candidates += fpr_bitmap_bytes(chunk_size >> PAGE_SHIFT);
+out_unlock:
+	mutex_unlock(&kvm->slots_lock);
+	return r;
+}
+
+static int fpr_arm_candidates(struct kvm *kvm, struct kvm_fpr_arm *arm)
+{
+	u64 size = arm->size;
+	struct fpr_chunk *chunk;
+	int r = 0;
+
+	chunk = kvmalloc(sizeof(*chunk), GFP_KERNEL_ACCOUNT);
+	if (!chunk)
+		return -ENOMEM;
+
+	while (arm->size && !r) {
+		if (signal_pending(current)) {
+			r = arm->size == size ? -EINTR : 0;
+			break;
+		}
+		r = fpr_arm_candidates_chunk(kvm, arm, chunk);
+		cond_resched();
+	}
+
+	kvfree(chunk);
+	return r;
+}
+
+static void fpr_arm_all(struct kvm *kvm, struct kvm_fpr_arm *arm)
+{
+	mutex_lock(&kvm->slots_lock);
+	arm->epoch = fpr_begin_epoch(kvm, false);
+	fpr_finish_epoch(kvm, false);
+	mutex_unlock(&kvm->slots_lock);
+}
+
+static int fpr_check_arm(const struct kvm_fpr_arm *arm)
+{
+	if (arm->flags & ~KVM_FPR_FLAG_CANDIDATES || arm->pad ||
+	    memchr_inv(arm->reserved, 0, sizeof(arm->reserved)))
+		return -EINVAL;
+	if (!(arm->flags & KVM_FPR_FLAG_CANDIDATES))
+		return arm->epoch || arm->gpa || arm->size || arm->candidates ?
+		       -EINVAL : 0;
+	if (!fpr_is_range(arm->gpa, arm->size))
+		return -EINVAL;
+	return fpr_is_user_bitmap(arm->candidates, arm->size) ? 0 : -EFAULT;
+}
+
+static int fpr_ioctl_arm(struct kvm *kvm, struct kvm_fpr_arm __user *argp)
+{
+	struct kvm_fpr_arm arm;
+	int r;
+
+	if (copy_from_user(&arm, argp, sizeof(arm)))
+		return -EFAULT;
+	r = fpr_check_arm(&arm);
+	if (r)
+		return r;
+	/* An epoch that the caller is not told of must not end another. */
+	if (fault_in_writeable((char __user *)argp, sizeof(arm)))
+		return -EFAULT;
+
+	if (arm.flags & KVM_FPR_FLAG_CANDIDATES)
+		r = fpr_arm_candidates(kvm, &arm);
+	else
+		fpr_arm_all(kvm, &arm);
+
+	if (copy_to_user(argp, &arm, sizeof(arm)))
+		return -EFAULT;
+	return r;
 }
 
 /*
@@ -464,20 +652,17 @@ static int fpr_set_chunk(struct kvm *kvm, struct kvm_fpr_bitmap *set,
 			 gfn_t range_start, gfn_t range_end,
 			 struct fpr_chunk *chunk)
 {
-	unsigned long npages = chunk->end - chunk->start;
-	size_t bytes = fpr_bitmap_bytes(npages);
 	bool confirm = set->flags & KVM_FPR_FLAG_CONFIRM;
-	unsigned long *report = chunk->report + 1;
-	unsigned long *confirmed = chunk->agreed + 1;
+	struct fpr_result result = {};
+	u64 chunk_size;
+	size_t bytes;
 	int r;
 
-	memset(chunk->report, 0, sizeof(chunk->report));
-	memset(chunk->agreed, 0, sizeof(chunk->agreed));
-	memset(chunk->refused, 0, sizeof(chunk->refused));
-
-	if (copy_from_user(report, u64_to_user_ptr(set->bitmap), bytes))
-		return -EFAULT;
-	bitmap_clear(report, npages, bytes * BITS_PER_BYTE - npages);
+	r = fpr_read_chunk(chunk, set->gpa, set->size, set->bitmap);
+	if (r)
+		return r;
+	chunk_size = (chunk->end - chunk->start) << PAGE_SHIFT;
+	bytes = fpr_bitmap_bytes(chunk_size >> PAGE_SHIFT);
 
 	/* Found out before the dirty log changes, as far as that can be. */
 	if (confirm && fault_in_writeable(u64_to_user_ptr(set->confirmed), bytes))
@@ -485,42 +670,37 @@ static int fpr_set_chunk(struct kvm *kvm, struct kvm_fpr_bitmap *set,
 
 	mutex_lock(&kvm->slots_lock);
 	r = fpr_check_epoch(kvm, range_start, range_end, set->epoch);
-	if (!r)
-		fpr_filter_chunk(kvm, set->epoch, chunk, &set->nr_filtered);
+	if (!r) {
+		fpr_filter_chunk(kvm, chunk, &result);
+		fpr_account(kvm, chunk, &result);
+	}
 	mutex_unlock(&kvm->slots_lock);
 	if (r)
 		return r;
 
-	/*
-	 * A gfn that several address spaces map is disposable if all of them
-	 * say so.
-	 */
-	bitmap_andnot(confirmed, confirmed, chunk->refused + 1, npages);
-	set->nr_confirmed += bitmap_weight(confirmed, npages);
-
+	set->nr_filtered += result.nr_filtered;
+	set->nr_confirmed += result.nr_confirmed;
 	/*
 	 * Should this fail, pages were dropped from the dirty log that the
 	 * caller does not know of: it will still copy what it had to copy.
 	 */
-	if (confirm && copy_to_user(u64_to_user_ptr(set->confirmed), confirmed,
-				    bytes))
+	if (confirm && copy_to_user(u64_to_user_ptr(set->confirmed),
+				    chunk->agreed + 1, bytes))
 		return -EFAULT;
-	return 0;
-}
 
-static void fpr_advance(struct kvm_fpr_bitmap *set, unsigned long npages)
-{
-	set->gpa += (u64)npages << PAGE_SHIFT;
-	set->size -= (u64)npages << PAGE_SHIFT;
-	set->bitmap += fpr_bitmap_bytes(npages);
-	if (set->confirmed)
-		set->confirmed += fpr_bitmap_bytes(npages);
+	set->gpa += chunk_size;
+	set->size -= chunk_size;
+	set->bitmap += bytes;
+	if (confirm)
+		set->confirmed += bytes;
+	return 0;
 }
 
 static int fpr_set_range(struct kvm *kvm, struct kvm_fpr_bitmap *set)
 {
 	gfn_t start = gpa_to_gfn(set->gpa);
 	gfn_t end = start + (set->size >> PAGE_SHIFT);
+	u64 size = set->size;
 	struct fpr_chunk *chunk;
 	int r = 0;
 
@@ -528,19 +708,12 @@ static int fpr_set_range(struct kvm *kvm, struct kvm_fpr_bitmap *set)
 	if (!chunk)
 		return -ENOMEM;
 
-	while (set->size) {
-		chunk->start = gpa_to_gfn(set->gpa);
-		chunk->end = min(chunk->start + FPR_CHUNK_PAGES, end);
-
+	while (set->size && !r) {
 		if (signal_pending(current)) {
-			r = chunk->start == start ? -EINTR : 0;
+			r = set->size == size ? -EINTR : 0;
 			break;
 		}
-
 		r = fpr_set_chunk(kvm, set, start, end, chunk);
-		if (r)
-			break;
-		fpr_advance(set, chunk->end - chunk->start);
 		cond_resched();
 	}
 
@@ -551,21 +724,16 @@ static int fpr_set_range(struct kvm *kvm, struct kvm_fpr_bitmap *set)
 static int fpr_check_bitmap(const struct kvm_fpr_bitmap *set)
 {
 	bool confirm = set->flags & KVM_FPR_FLAG_CONFIRM;
-	u64 bytes, end;
 
 	/* 0 is what the stamp of a slot says that was never armed. */
 	if (set->flags & ~KVM_FPR_FLAG_CONFIRM || set->pad || !set->epoch ||
 	    memchr_inv(set->reserved, 0, sizeof(set->reserved)))
 		return -EINVAL;
-	if (!set->size || !PAGE_ALIGNED(set->gpa) || !PAGE_ALIGNED(set->size) ||
-	    check_add_overflow(set->gpa, set->size, &end))
-		return -EINVAL;
-	if (!!set->confirmed != confirm)
+	if (!fpr_is_range(set->gpa, set->size) || !!set->confirmed != confirm)
 		return -EINVAL;
 
-	bytes = fpr_bitmap_bytes(set->size >> PAGE_SHIFT);
-	if (!access_ok(u64_to_user_ptr(set->bitmap), bytes) ||
-	    (confirm && !access_ok(u64_to_user_ptr(set->confirmed), bytes)))
+	if (!fpr_is_user_bitmap(set->bitmap, set->size) ||
+	    (confirm && !fpr_is_user_bitmap(set->confirmed, set->size)))
 		return -EFAULT;
 	return 0;
 }
@@ -590,11 +758,24 @@ static int fpr_ioctl_set_bitmap(struct kvm *kvm,
 	return r;
 }
 
+static int fpr_disarm(struct kvm *kvm, u64 epoch)
+{
+	lockdep_assert_held(&kvm->slots_lock);
+
+	if (epoch && epoch != kvm->fpr.epoch && epoch != kvm->fpr.arming)
+		return -ESTALE;
+
+	kvm->fpr.epoch = 0;
+	kvm->fpr.arming = 0;
+	trace_kvm_fpr_disarm(kvm, epoch);
+	return 0;
+}
+
 static int fpr_ioctl_disarm(struct kvm *kvm,
 			    struct kvm_fpr_disarm __user *argp)
 {
 	struct kvm_fpr_disarm disarm;
-	int r = 0;
+	int r;
 
 	if (copy_from_user(&disarm, argp, sizeof(disarm)))
 		return -EFAULT;
@@ -603,10 +784,7 @@ static int fpr_ioctl_disarm(struct kvm *kvm,
 		return -EINVAL;
 
 	mutex_lock(&kvm->slots_lock);
-	if (disarm.epoch && !fpr_is_current_epoch(kvm, disarm.epoch))
-		r = -ESTALE;
-	else
-		fpr_clear_stamps(kvm);
+	r = fpr_disarm(kvm, disarm.epoch);
 	mutex_unlock(&kvm->slots_lock);
 	return r;
 }

@@ -31,6 +31,8 @@
 #define KVM_FPR_FLAG_CONFIRM		(1U << 0)
 /* KVM_ENABLE_CAP: any process that holds the VM's descriptor may call. */
 #define KVM_FPR_FLAG_FOREIGN		(1U << 1)
+/* KVM_FPR_ARM: a bitmap says which pages are worth tracking. */
+#define KVM_FPR_FLAG_CANDIDATES		(1U << 2)
 
 /*
  * The errors that every ioctl of the filter can return, in the order in which
@@ -49,21 +51,48 @@
 
 /**
  * struct kvm_fpr_arm - argument of KVM_FPR_ARM
- * @flags:	in: must be 0
+ * @flags:	in: KVM_FPR_FLAG_CANDIDATES or 0
  * @pad:	in: must be 0
- * @epoch:	out: the number of the epoch that began, never 0
+ * @epoch:	in: 0, or with KVM_FPR_FLAG_CANDIDATES what an interrupted call
+ *		returned; out: the number of the epoch that began, never 0
+ * @gpa:	in: with KVM_FPR_FLAG_CANDIDATES the first guest physical address
+ *		of the range that the candidates lie in, in bytes, a multiple of
+ *		the page size, else 0; out: the first one not yet done
+ * @size:	in: with KVM_FPR_FLAG_CANDIDATES the size of that range, in
+ *		bytes, a multiple of the page size and not 0, else 0; out: what
+ *		is left to do
+ * @candidates:	in: with KVM_FPR_FLAG_CANDIDATES the address of a bitmap in the
+ *		form of a report, else 0: bit n says that the page at @gpa + n
+ *		pages is worth tracking; out: advanced with @gpa
  * @reserved:	in: must be 0
  *
  * Begins an epoch for the whole VM, which ends the one before.  Every page of
  * every memslot that logs dirty pages is protected again; the dirty log is not
  * changed.  Only a report taken after this ioctl has returned may be handed
  * over with @epoch.
+ *
+ * With KVM_FPR_FLAG_CANDIDATES only candidates can be confirmed in this epoch,
+ * and only they are protected, so that writes to the others cost no fault.  A
+ * signal may interrupt a large range: the ioctl then returns 0 with @size not
+ * 0, and the same structure is passed again to go on.  The epoch begins once
+ * @size is 0.
+ *
+ * Errors besides those above, with KVM_FPR_FLAG_CANDIDATES alone:
+ *
+ * ESTALE	another ARM or a DISARM came between the calls, or the memslots
+ *		that logged dirty pages at the first one are gone: begin anew,
+ *		with @epoch 0
+ * EINTR	a signal came before anything was done
+ * ENOMEM	no memory for the buffers
  */
 struct kvm_fpr_arm {
 	__u32 flags;
 	__u32 pad;
 	__u64 epoch;
-	__u64 reserved[6];
+	__u64 gpa;
+	__u64 size;
+	__u64 candidates;
+	__u64 reserved[3];
 };
 
 /**

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Free page filter: what struct kvm holds of it.  Apart from kvm_fpr.h, which
+ * needs struct kvm.
+ */
+#ifndef __KVM_FPR_TYPES_H
+#define __KVM_FPR_TYPES_H
+
+#include <linux/types.h>
+
+/**
+ * struct kvm_fpr - the free page filter's state of a VM
+ * @epoch:	the current epoch, whose reports are taken; 0 if there is none;
+ *		protected by slots_lock
+ * @arming:	the epoch that KVM_FPR_ARM is collecting candidates for, 0 if
+ *		none; protected by slots_lock
+ * @foreign:	the owner lets other processes call
+ */
+struct kvm_fpr {
+	u64 epoch;
+	u64 arming;
+	bool foreign;
+};
+
+#ifdef CONFIG_KVM_FREE_PAGE_FILTER
+
+/**
+ * struct kvm_fpr_stats - counters, shown as fpr_* among the VM's binary stats
+ * @epochs_armed:	KVM_FPR_ARM that completed
+ * @pages_reported:	pages that reports of a current epoch named
+ * @pages_touched:	of those, not confirmed since they were written after
+ *			ARM, or were no candidates
+ * @pages_filtered:	bits cleared in dirty bitmaps
+ * @pages_confirmed:	pages whose content is disposable
+ *
+ * Pages are counted once for every report; touched and filtered ones once for
+ * every address space, too.  Written under slots_lock.
+ */
+struct kvm_fpr_stats {
+	u64 epochs_armed;
+	u64 pages_reported;
+	u64 pages_touched;
+	u64 pages_filtered;
+	u64 pages_confirmed;
+};
+
+#define KVM_FPR_STATS_DESC(stat)					\
+{									\
+	STATS_DESC_COMMON(KVM_STATS_TYPE_CUMULATIVE,			\
+			  KVM_STATS_UNIT_NONE, KVM_STATS_BASE_POW10,	\
+			  0, 1, 0),					\
+	.offset = offsetof(struct kvm_vm_stat, generic.fpr.stat),	\
+	.name = "fpr_" #stat,						\
+}
+
+/* To stand in front of other descriptors. */
+#define KVM_FPR_STATS()							\
+	KVM_FPR_STATS_DESC(epochs_armed),				\
+	KVM_FPR_STATS_DESC(pages_reported),				\
+	KVM_FPR_STATS_DESC(pages_touched),				\
+	KVM_FPR_STATS_DESC(pages_filtered),				\
+	KVM_FPR_STATS_DESC(pages_confirmed),
+
+#else /* !CONFIG_KVM_FREE_PAGE_FILTER */
+
+struct kvm_fpr_stats {
+};
+
+#define KVM_FPR_STATS()
+
+#endif /* CONFIG_KVM_FREE_PAGE_FILTER */
+#endif /* __KVM_FPR_TYPES_H */

@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# The names of our own kernel files, for the scripts that put them somewhere or check
+# them. Source it.
+
+# At the same places in the checkout and in the kernel's tree; the ABI comes first.
+# shellcheck disable=SC2034 # for who sources this
+kernel_files=(include/uapi/linux/kvm_fpr.h include/linux/kvm_fpr_types.h include/linux/kvm_fpr.h
+	include/trace/events/kvm_fpr.h virt/kvm/free_page_filter.c arch/x86/kvm/free_page_filter.c)
