@@ -5,12 +5,17 @@
  * Most cases run in each mode of the dirty log.  The guest writes pages on
  * command; what the dirty log must say afterwards is computed bit by bit.
  */
+#include <fcntl.h>
+#include <limits.h>
 #include <linux/kvm_fpr.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -55,6 +60,18 @@ static void guest_code(void)
 		for (i = todo.first; i < todo.first + todo.count; i++)
 			WRITE_ONCE(*(uint64_t *)(GPA + i * PAGE), todo.value);
 		GUEST_SYNC(0);
+	}
+}
+
+/* A guest that writes one page for ever, without an exit of its own. */
+static void guest_spin(void)
+{
+	for (;;) {
+		WRITE_ONCE(*(uint64_t *)(GPA + todo.first * PAGE), ++todo.value);
+		if (!READ_ONCE(todo.count)) {
+			GUEST_SYNC(0);
+			WRITE_ONCE(todo.count, 1);
+		}
 	}
 }
 
@@ -184,6 +201,34 @@ static uint64_t arm(FIXTURE_DATA(fpr) *self)
 	return epoch;
 }
 
+static struct kvm_fpr_arm candidates_args(const struct bitmap *candidates)
+{
+	return (struct kvm_fpr_arm) {
+		.flags = KVM_FPR_FLAG_CANDIDATES,
+		.gpa = GPA,
+		.size = MAX_PAGES * PAGE,
+		.candidates = (uintptr_t)candidates,
+	};
+}
+
+/* Returns errno of KVM_FPR_ARM, 0 for success. */
+static int try_arm(FIXTURE_DATA(fpr) *self, struct kvm_fpr_arm *args)
+{
+	return __vm_ioctl(self->vm, KVM_FPR_ARM, args) ? errno : 0;
+}
+
+static uint64_t arm_candidates(FIXTURE_DATA(fpr) *self,
+			       const struct bitmap *candidates)
+{
+	struct kvm_fpr_arm args = candidates_args(candidates);
+	int err = try_arm(self, &args);
+
+	TEST_ASSERT(!err, "KVM_FPR_ARM: %s", strerror(err));
+	TEST_ASSERT(args.epoch && !args.size, "epoch %llu, 0x%llx bytes left",
+		    args.epoch, args.size);
+	return args.epoch;
+}
+
 static struct kvm_fpr_bitmap set_args(uint64_t epoch,
 				      const struct bitmap *report,
 				      struct bitmap *confirmed,
@@ -261,7 +306,8 @@ static struct bitmap and_not(struct bitmap a, const struct bitmap *b)
 TEST(probe)
 {
 	struct kvm_vm *vm = vm_create_barebones();
-	const int flags = KVM_FPR_FLAG_CONFIRM | KVM_FPR_FLAG_FOREIGN;
+	const int flags = KVM_FPR_FLAG_CONFIRM | KVM_FPR_FLAG_FOREIGN |
+			  KVM_FPR_FLAG_CANDIDATES;
 
 	ASSERT_EQ(flags, kvm_check_cap(KVM_CAP_FREE_PAGE_FILTER));
 	ASSERT_EQ(flags, vm_check_cap(vm, KVM_CAP_FREE_PAGE_FILTER));
@@ -271,8 +317,18 @@ TEST(probe)
 TEST(struct_sizes)
 {
 	ASSERT_EQ(64, sizeof(struct kvm_fpr_arm));
+	ASSERT_EQ(8, offsetof(struct kvm_fpr_arm, epoch));
+	ASSERT_EQ(40, offsetof(struct kvm_fpr_arm, reserved));
 	ASSERT_EQ(96, sizeof(struct kvm_fpr_bitmap));
+	ASSERT_EQ(8, offsetof(struct kvm_fpr_bitmap, epoch));
+	ASSERT_EQ(64, offsetof(struct kvm_fpr_bitmap, reserved));
 	ASSERT_EQ(32, sizeof(struct kvm_fpr_disarm));
+	ASSERT_EQ(8, offsetof(struct kvm_fpr_disarm, epoch));
+	ASSERT_EQ(16, offsetof(struct kvm_fpr_disarm, reserved));
+	/* The size is part of an ioctl's number. */
+	ASSERT_EQ(0xc040aef0, KVM_FPR_ARM);
+	ASSERT_EQ(0xc060aef1, KVM_FPR_SET_BITMAP);
+	ASSERT_EQ(0x4020aef2, KVM_FPR_DISARM);
 }
 
 TEST_F(fpr, drops_what_is_free_and_untouched)
@@ -604,6 +660,25 @@ TEST_F(fpr, slot_moved)
 	ASSERT_EQ(NPAGES, count_bits(&log));
 }
 
+/* What is written while the slot is elsewhere is touched all the same. */
+TEST_F(fpr, slot_moved_and_back)
+{
+	struct bitmap all = bits(0, NPAGES), written = bits(20, 30), want, confirmed;
+	uint64_t epoch;
+
+	guest_write(self, 0, NPAGES);
+	epoch = arm(self);
+	vm_set_user_memory_region(self->vm, SLOT, LOG, GPA + 400 * PAGE,
+				  NPAGES * PAGE, self->mem);
+	guest_write(self, 420, 30);
+	set_slot(self, SLOT, LOG, 0, NPAGES);
+	confirmed = set(self, epoch, &all, NULL);
+
+	want = and_not(all, &written);
+	assert_same(&confirmed, &want, "confirmed");
+	assert_log(self, SLOT, &written);
+}
+
 /* A gfn that two address spaces map is confirmed only if both agree. */
 TEST_F(fpr, address_spaces_agree)
 {
@@ -689,6 +764,265 @@ TEST_F(fpr, few_dirty_pages)
 	assert_same(&confirmed, &want, "confirmed");
 }
 
+TEST_F(fpr, candidates)
+{
+	struct bitmap report = bits(0, MAX_PAGES), candidates = bits(70, 140);
+	struct bitmap all = bits(0, NPAGES), touched = bits(100, 3), want, confirmed;
+	uint64_t epoch;
+
+	/* Pages outside of memslots and behind the slot are of no consequence. */
+	set_bits(&candidates, NPAGES - 5, 64);
+	guest_write(self, 0, NPAGES);
+	epoch = arm_candidates(self, &candidates);
+	guest_write(self, 100, 3);
+	guest_write(self, 300, 3);
+	confirmed = set_n(self, epoch, &report, MAX_PAGES, NULL);
+
+	want = bits(70, 140);
+	set_bits(&want, NPAGES - 5, 5);
+	want = and_not(want, &touched);
+	assert_same(&confirmed, &want, "confirmed");
+	want = and_not(all, &want);
+	assert_log(self, SLOT, &want);
+}
+
+/* Reads one of a vCPU's binary stats. */
+static uint64_t vcpu_stat(struct kvm_vcpu *vcpu, const char *name)
+{
+	int i, fd = vcpu_get_stats_fd(vcpu);
+	struct kvm_stats_header header;
+	struct kvm_stats_desc *all, *desc;
+	uint64_t value = 0;
+	bool found = false;
+
+	read_stats_header(fd, &header);
+	all = read_stats_descriptors(fd, &header);
+	for (i = 0; i < header.num_desc && !found; i++) {
+		desc = get_stats_descriptor(all, i, &header);
+		found = !strcmp(desc->name, name);
+		if (found)
+			read_stat_data(fd, &header, desc, &value, 1);
+	}
+	free(all);
+	close(fd);
+	TEST_ASSERT(found, "KVM has no vCPU stat %s", name);
+	return value;
+}
+
+/* Page faults that the guest takes for writing to @count pages. */
+static uint64_t faults_of_write(FIXTURE_DATA(fpr) *self, unsigned int first,
+				unsigned int count)
+{
+	uint64_t before = vcpu_stat(self->vcpu, "pf_taken");
+
+	guest_write(self, first, count);
+	return vcpu_stat(self->vcpu, "pf_taken") - before;
+}
+
+TEST_F(fpr, only_candidates_are_protected)
+{
+	struct bitmap candidates = bits(0, 100);
+
+	guest_write(self, 0, NPAGES);
+	if (faults_of_write(self, 0, NPAGES))
+		SKIP(return, "this MMU takes faults for writable pages, too");
+
+	arm_candidates(self, &candidates);
+	ASSERT_EQ(0, faults_of_write(self, 100, NPAGES - 100));
+	ASSERT_LE(100, faults_of_write(self, 0, 100));
+
+	/* To see that the above can fail. */
+	arm(self);
+	ASSERT_LE(NPAGES - 100, faults_of_write(self, 100, NPAGES - 100));
+}
+
+/* Pages whose bitmap has the size of a page: KVM's chunk. */
+#define CHUNK		(8 * PAGE * PAGE)
+
+/* A range of two chunks around the slot of which the second can not be read. */
+struct two_chunks {
+	struct kvm_fpr_arm args;
+	char *bitmap;
+};
+
+static struct two_chunks two_chunks(void)
+{
+	struct two_chunks two;
+
+	two.bitmap = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	TEST_ASSERT(two.bitmap != MAP_FAILED, "mmap of two pages");
+	memset(two.bitmap, 0xff, 2 * PAGE);
+	TEST_ASSERT(!mprotect(two.bitmap + PAGE, PAGE, PROT_NONE), "mprotect");
+	two.args = (struct kvm_fpr_arm) {
+		.flags = KVM_FPR_FLAG_CANDIDATES,
+		.gpa = GPA,
+		.size = 2 * CHUNK,
+		.candidates = (uintptr_t)two.bitmap,
+	};
+	return two;
+}
+
+/* Does the first chunk of @two and makes the second one readable. */
+#define begin_two_chunks(self, two)					\
+do {									\
+	ASSERT_EQ(EFAULT, try_arm(self, &(two)->args));			\
+	ASSERT_EQ(GPA + CHUNK, (two)->args.gpa);			\
+	ASSERT_EQ(CHUNK, (two)->args.size);				\
+	ASSERT_EQ((uintptr_t)(two)->bitmap + PAGE, (two)->args.candidates); \
+	ASSERT_NE(0, (two)->args.epoch);				\
+	ASSERT_EQ(0, mprotect((two)->bitmap, 2 * PAGE, PROT_READ));	\
+} while (0)
+
+TEST_F(fpr, candidates_in_two_calls)
+{
+	struct bitmap all = bits(0, NPAGES), want = bits(9, 1), confirmed;
+	struct two_chunks two = two_chunks();
+	struct kvm_fpr_bitmap args;
+	uint64_t before;
+
+	guest_write(self, 0, NPAGES);
+	before = arm(self);
+	begin_two_chunks(self, &two);
+
+	/* Neither epoch is one in between. */
+	args = set_args(before, &all, &confirmed, NPAGES);
+	ASSERT_EQ(ESTALE, try_set(self, &args));
+	args = set_args(two.args.epoch, &all, &confirmed, NPAGES);
+	ASSERT_EQ(ESTALE, try_set(self, &args));
+
+	ASSERT_EQ(0, try_arm(self, &two.args));
+	ASSERT_EQ(0, two.args.size);
+	ASSERT_EQ(0, args.nr_filtered);
+	guest_write(self, 9, 1);
+	confirmed = set(self, two.args.epoch, &all, NULL);
+	want = and_not(all, &want);
+	assert_same(&confirmed, &want, "confirmed");
+}
+
+TEST_F(fpr, candidates_overtaken)
+{
+	struct kvm_fpr_disarm disarm = {};
+	struct two_chunks two = two_chunks();
+
+	begin_two_chunks(self, &two);
+	arm(self);
+	ASSERT_EQ(ESTALE, try_arm(self, &two.args));
+
+	two = two_chunks();
+	begin_two_chunks(self, &two);
+	disarm.epoch = two.args.epoch;
+	ASSERT_EQ(0, __vm_ioctl(self->vm, KVM_FPR_DISARM, &disarm));
+	ASSERT_EQ(ESTALE, try_arm(self, &two.args));
+
+	/* An epoch that began is not one to go on with. */
+	two = two_chunks();
+	begin_two_chunks(self, &two);
+	ASSERT_EQ(0, try_arm(self, &two.args));
+	two.args.gpa = GPA;
+	two.args.size = PAGE;
+	ASSERT_EQ(ESTALE, try_arm(self, &two.args));
+}
+
+/* Slots that change between the calls do not take part. */
+TEST_F(fpr, slots_change_between_candidates)
+{
+	struct bitmap report = bits(0, MAX_PAGES), want = bits(600, 32), confirmed;
+	struct two_chunks two = two_chunks();
+
+	set_slot(self, SLOT2, LOG, 400, 64);
+	set_slot(self, SLOT3, LOG, 600, 32);
+	begin_two_chunks(self, &two);
+	set_slot(self, SLOT, 0, 0, NPAGES);
+	set_slot(self, SLOT, LOG, 0, NPAGES);
+	set_slot(self, SLOT2, LOG, 500, 0);
+	vm_set_user_memory_region(self->vm, SLOT2, LOG, GPA + 500 * PAGE,
+				  64 * PAGE, self->mem + 500 * PAGE);
+	guest_write(self, 0, NPAGES);
+	ASSERT_EQ(0, try_arm(self, &two.args));
+
+	confirmed = set_n(self, two.args.epoch, &report, MAX_PAGES, NULL);
+	assert_same(&confirmed, &want, "confirmed");
+}
+
+static void *run_vcpu(void *vcpu)
+{
+	vcpu_run(vcpu);
+	return NULL;
+}
+
+/*
+ * A vCPU that does not leave the guest while ARM runs, with a writable
+ * translation in its TLB: after ARM its writes must be seen.
+ */
+TEST_F(fpr, vcpu_runs_through_arm)
+{
+	struct bitmap all = bits(0, NPAGES), confirmed, log;
+	uint64_t *version = (void *)(self->mem + 7 * PAGE);
+	uint64_t epoch, after_arm, *count;
+	unsigned int round;
+	pthread_t thread;
+
+	todo.first = 7;
+	todo.count = 1;
+	todo.value = 0;
+	sync_global_to_guest(self->vm, todo);
+	count = addr_gva2hva(self->vm, (uintptr_t)&todo.count);
+	vcpu_arch_set_entry_point(self->vcpu, guest_spin);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, run_vcpu, self->vcpu));
+
+	for (round = 0; round < 50; round++) {
+		epoch = arm(self);
+		after_arm = READ_ONCE(*version);
+		while (READ_ONCE(*version) == after_arm)
+			;
+		confirmed = set(self, epoch, &all, NULL);
+		ASSERT_EQ(0, get_bit(&confirmed, 7)) {
+			TH_LOG("round %u", round);
+		}
+		ASSERT_EQ(NPAGES - 1, count_bits(&confirmed));
+	}
+	WRITE_ONCE(*count, 0);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	log = get_log(self, SLOT);
+	ASSERT_EQ(1, get_bit(&log, 7));
+}
+
+#define assert_stats(self, armed, reported, touched, filtered, confirmed) \
+do {									\
+	ASSERT_EQ(armed, vm_get_stat((self)->vm, "fpr_epochs_armed"));	\
+	ASSERT_EQ(reported, vm_get_stat((self)->vm, "fpr_pages_reported")); \
+	ASSERT_EQ(touched, vm_get_stat((self)->vm, "fpr_pages_touched")); \
+	ASSERT_EQ(filtered, vm_get_stat((self)->vm, "fpr_pages_filtered")); \
+	ASSERT_EQ(confirmed, vm_get_stat((self)->vm, "fpr_pages_confirmed")); \
+} while (0)
+
+TEST_F(fpr, binary_stats)
+{
+	struct bitmap report = bits(10, 150), confirmed;
+	struct kvm_fpr_bitmap args;
+	struct bitmap log;
+	uint64_t epoch;
+
+	assert_stats(self, 0, 0, 0, 0, 0);
+	guest_write(self, 0, NPAGES);
+	epoch = arm(self);
+	guest_write(self, 60, 9);
+	set(self, epoch, &report, NULL);
+	assert_stats(self, 1, 150, 9, 141, 141);
+
+	/* Nothing is left to filter. */
+	set(self, epoch, &report, NULL);
+	assert_stats(self, 1, 300, 18, 141, 282);
+
+	/* What is refused is not counted. */
+	args = set_args(epoch + 1, &report, &confirmed, NPAGES);
+	ASSERT_EQ(ESTALE, try_set(self, &args));
+	assert_stats(self, 1, 300, 18, 141, 282);
+	log = get_log(self, SLOT);
+	ASSERT_EQ(NPAGES - 141, count_bits(&log));
+}
+
 #define assert_set_errno(self, good, field, value, err)			\
 do {									\
 	struct kvm_fpr_bitmap __args = (good);				\
@@ -762,6 +1096,7 @@ TEST_F(fpr, arm_and_disarm_errors)
 #define assert_errno(ioctl, args, err)					\
 	ASSERT_EQ(err, __vm_ioctl(self->vm, ioctl, args) ? errno : 0)
 
+	/* KVM_FPR_FLAG_CANDIDATES is a flag, but wants candidates. */
 	for (i = 0; i < 32; i++) {
 		arm_args.flags = 1u << i;
 		disarm.flags = 1u << i;
@@ -796,14 +1131,109 @@ TEST_F(fpr, arm_and_disarm_errors)
 	ASSERT_EQ(0, try_set(self, &args));
 }
 
+#define assert_arm_errno(self, good, field, value, err)			\
+do {									\
+	struct kvm_fpr_arm __args = (good);				\
+									\
+	__args.field = (value);						\
+	ASSERT_EQ(err, try_arm(self, &__args));				\
+} while (0)
+
+TEST_F(fpr, candidates_errors)
+{
+	struct bitmap all = bits(0, NPAGES), confirmed;
+	struct kvm_fpr_arm good = candidates_args(&all), plain = {};
+	struct kvm_fpr_bitmap args;
+	uint64_t epoch;
+	unsigned int i;
+	char *hole, *readonly;
+
+	guest_write(self, 0, NPAGES);
+	epoch = arm(self);
+	hole = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	readonly = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	/* Without the flag there is nothing to say of candidates. */
+	assert_arm_errno(self, plain, epoch, 1, EINVAL);
+	assert_arm_errno(self, plain, gpa, GPA, EINVAL);
+	assert_arm_errno(self, plain, size, PAGE, EINVAL);
+	assert_arm_errno(self, plain, candidates, (uintptr_t)&all, EINVAL);
+
+	for (i = 0; i < 32; i++) {
+		if (1u << i != KVM_FPR_FLAG_CANDIDATES)
+			assert_arm_errno(self, good, flags,
+					 good.flags | 1u << i, EINVAL);
+	}
+	assert_arm_errno(self, good, pad, 1, EINVAL);
+	for (i = 0; i < ARRAY_SIZE(good.reserved); i++)
+		assert_arm_errno(self, good, reserved[i], 1, EINVAL);
+	assert_arm_errno(self, good, gpa, GPA + 1, EINVAL);
+	assert_arm_errno(self, good, gpa, -PAGE, EINVAL);
+	assert_arm_errno(self, good, size, 0, EINVAL);
+	assert_arm_errno(self, good, size, PAGE / 2, EINVAL);
+	assert_arm_errno(self, good, size, -PAGE, EINVAL);
+
+	assert_arm_errno(self, good, candidates, 0, EFAULT);
+	assert_arm_errno(self, good, candidates, (uintptr_t)hole, EFAULT);
+	assert_arm_errno(self, good, candidates, -PAGE, EFAULT);
+	memcpy(readonly, &good, sizeof(good));
+	ASSERT_EQ(0, mprotect(readonly, PAGE, PROT_READ));
+	ASSERT_EQ(EFAULT, try_arm(self, (struct kvm_fpr_arm *)readonly));
+
+	/* An epoch that never was, and one that has begun. */
+	assert_arm_errno(self, good, epoch, epoch + 1, ESTALE);
+	assert_arm_errno(self, good, epoch, epoch, ESTALE);
+
+	/* None of them ended the epoch. */
+	args = set_args(epoch, &all, &confirmed, NPAGES);
+	ASSERT_EQ(0, try_set(self, &args));
+	ASSERT_EQ(NPAGES, args.nr_confirmed);
+}
+
+/* Of several things that are wrong, the first in the document's order is told. */
+TEST_F(fpr, order_of_checks)
+{
+	struct bitmap all = bits(0, NPAGES), confirmed;
+	struct kvm_fpr_bitmap args;
+	char *hole, *readonly;
+
+	hole = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	readonly = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	args = set_args(arm(self) + 1, &all, &confirmed, NPAGES);
+
+	/* EINVAL before the bitmaps' EFAULT, that before ESTALE. */
+	args.bitmap = (uintptr_t)hole;
+	args.pad = 1;
+	ASSERT_EQ(EINVAL, try_set(self, &args));
+	args.pad = 0;
+	ASSERT_EQ(EFAULT, try_set(self, &args));
+	args.bitmap = (uintptr_t)&all;
+	args.confirmed = (uintptr_t)hole;
+	ASSERT_EQ(EFAULT, try_set(self, &args));
+	args.confirmed = (uintptr_t)&confirmed;
+	ASSERT_EQ(ESTALE, try_set(self, &args));
+
+	/* EINVAL before the EFAULT of writing back, that before ESTALE. */
+	args.pad = 1;
+	memcpy(readonly, &args, sizeof(args));
+	ASSERT_EQ(0, mprotect(readonly, PAGE, PROT_READ));
+	ASSERT_EQ(EINVAL, try_set(self, (struct kvm_fpr_bitmap *)readonly));
+	ASSERT_EQ(0, mprotect(readonly, PAGE, PROT_READ | PROT_WRITE));
+	args.pad = 0;
+	memcpy(readonly, &args, sizeof(args));
+	ASSERT_EQ(0, mprotect(readonly, PAGE, PROT_READ));
+	ASSERT_EQ(EFAULT, try_set(self, (struct kvm_fpr_bitmap *)readonly));
+}
+
 /* Earlier chunks are done and said to be, where a later one can not be read. */
 TEST_F(fpr, error_in_a_later_chunk)
 {
-	const uint64_t chunk = PAGE * 8 * PAGE;
 	struct kvm_fpr_bitmap args = {
 		.epoch = arm(self),
-		.gpa = GPA & ~(chunk - 1),
-		.size = 2 * chunk,
+		.gpa = GPA & ~(CHUNK - 1),
+		.size = 2 * CHUNK,
 	};
 	char *report;
 
@@ -814,7 +1244,7 @@ TEST_F(fpr, error_in_a_later_chunk)
 	args.bitmap = (uintptr_t)report;
 
 	ASSERT_EQ(EFAULT, try_set(self, &args));
-	ASSERT_EQ(chunk, args.size);
+	ASSERT_EQ(CHUNK, args.size);
 	ASSERT_EQ((uintptr_t)report + PAGE, args.bitmap);
 }
 
@@ -822,21 +1252,34 @@ static void nothing(int sig)
 {
 }
 
+/* A signal every few milliseconds, or none any more. */
+static void send_signals(bool on)
+{
+	struct itimerval timer = {
+		.it_value.tv_usec = on ? 1000 : 0,
+		.it_interval.tv_usec = on ? 20000 : 0,
+	};
+	struct sigaction action = { .sa_handler = nothing };
+
+	TEST_ASSERT(!sigaction(SIGALRM, &action, NULL), "sigaction");
+	TEST_ASSERT(!setitimer(ITIMER_REAL, &timer, NULL), "setitimer");
+}
+
 /*
- * Signals interrupt a range of many TiB; it ends all the same, by calling
+ * Signals interrupt ranges of many TiB; they end all the same, by calling
  * again with the structure as it came back.
  */
 TEST_F(fpr, interrupted_by_signals)
 {
 	const uint64_t size = 1ull << 43;
 	const size_t bytes = size / PAGE / 8;
-	struct itimerval timer = {
-		.it_value.tv_usec = 1000, .it_interval.tv_usec = 20000,
-	};
-	struct sigaction action = { .sa_handler = nothing };
-	struct bitmap none = {};
 	struct kvm_fpr_bitmap args = { .size = size };
-	unsigned int calls = 0;
+	unsigned int arm_calls = 0, set_calls = 0;
+	struct kvm_fpr_arm arm_args = {
+		.flags = KVM_FPR_FLAG_CANDIDATES,
+		.size = size,
+	};
+	struct bitmap none = {};
 	char *report;
 	int err;
 
@@ -844,22 +1287,27 @@ TEST_F(fpr, interrupted_by_signals)
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	ASSERT_NE(MAP_FAILED, report);
 	memset(report + GPA / PAGE / 8, 0xff, MAX_PAGES / 8);
-
 	guest_write(self, 0, NPAGES);
-	args.epoch = arm(self);
+
+	send_signals(true);
+	arm_args.candidates = (uintptr_t)report;
+	while (arm_args.size) {
+		err = try_arm(self, &arm_args);
+		ASSERT_TRUE(!err || err == EINTR);
+		arm_calls++;
+	}
+	args.epoch = arm_args.epoch;
 	args.bitmap = (uintptr_t)report;
-	ASSERT_EQ(0, sigaction(SIGALRM, &action, NULL));
-	ASSERT_EQ(0, setitimer(ITIMER_REAL, &timer, NULL));
 	while (args.size) {
 		err = try_set(self, &args);
 		ASSERT_TRUE(!err || err == EINTR);
-		calls++;
+		set_calls++;
 	}
-	memset(&timer, 0, sizeof(timer));
-	ASSERT_EQ(0, setitimer(ITIMER_REAL, &timer, NULL));
+	send_signals(false);
 	munmap(report, bytes);
 
-	ASSERT_LT(1, calls);
+	ASSERT_LT(1, arm_calls);
+	ASSERT_LT(1, set_calls);
 	ASSERT_EQ(NPAGES, args.nr_filtered);
 	assert_log(self, SLOT, &none);
 }
@@ -917,6 +1365,33 @@ TEST_F(fpr, foreign_caller)
 	ASSERT_EQ(0, arm_in_child(self->vm->fd, drop_rights));
 	vm_enable_cap(self->vm, KVM_CAP_FREE_PAGE_FILTER, 0);
 	ASSERT_EQ(EPERM, arm_in_child(self->vm->fd, drop_rights));
+}
+
+/* EPERM before ENXIO, that before EFAULT. */
+TEST(order_of_first_checks)
+{
+	struct kvm_vm *vm;
+	pid_t pid;
+	int status;
+
+	if (geteuid() || (!kvm_has_cap(KVM_CAP_DIRTY_LOG_RING) &&
+			  !kvm_has_cap(KVM_CAP_DIRTY_LOG_RING_ACQ_REL)))
+		SKIP(return, "needs root and a dirty ring");
+
+	vm = vm_create_barebones();
+	vm_enable_dirty_ring(vm, PAGE);
+	ASSERT_EQ(-1, ioctl(vm->fd, KVM_FPR_ARM, NULL));
+	ASSERT_EQ(ENXIO, errno);
+
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		drop_rights();
+		_exit(ioctl(vm->fd, KVM_FPR_ARM, NULL) ? errno : 0);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	ASSERT_EQ(EPERM, WEXITSTATUS(status));
+	kvm_vm_free(vm);
 }
 
 /* The whole of it from outside, where the VM's owner knows nothing. */
@@ -1033,6 +1508,81 @@ TEST(dirty_ring)
 	ASSERT_EQ(0, vm_check_cap(vm, KVM_CAP_FREE_PAGE_FILTER));
 	ASSERT_EQ(ENXIO, arm_fd(vm->fd, &epoch));
 	kvm_vm_free(vm);
+}
+
+/* Bytes that the cgroup at @dir has of @what, as its memory.stat says. */
+static long cgroup_stat(const char *dir, const char *what)
+{
+	char path[PATH_MAX], name[64];
+	long value, found = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/memory.stat", dir);
+	f = fopen(path, "r");
+	if (!f)
+		return -1;
+	while (found < 0 && fscanf(f, "%63s %ld", name, &value) == 2) {
+		if (!strcmp(name, what))
+			found = value;
+	}
+	fclose(f);
+	return found;
+}
+
+static bool write_file(const char *dir, const char *name, const char *text)
+{
+	char path[PATH_MAX];
+	bool ok;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_WRONLY);
+	if (fd < 0)
+		return false;
+	ok = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	close(fd);
+	return ok;
+}
+
+/* All three bitmaps are charged to the VM's cgroup: D, its copy, and T. */
+TEST(memory_is_charged)
+{
+	const uint64_t npages = 32ull << 20;
+	char root[] = "/tmp/fpr_test.XXXXXX", group[sizeof(root) + 8];
+	long before, after;
+	struct kvm_vm *vm;
+	void *mem;
+
+	ASSERT_NE(NULL, mkdtemp(root));
+	snprintf(group, sizeof(group), "%s/vm", root);
+	if (mount("none", root, "cgroup2", 0, NULL)) {
+		rmdir(root);
+		SKIP(return, "can not mount cgroup2: %s", strerror(errno));
+	}
+	write_file(root, "cgroup.subtree_control", "+memory");
+	if ((mkdir(group, 0700) && errno != EEXIST) ||
+	    !write_file(group, "cgroup.procs", "0") ||
+	    cgroup_stat(group, "vmalloc") < 0) {
+		umount(root);
+		rmdir(root);
+		SKIP(return, "this kernel has no cgroup that counts vmalloc");
+	}
+
+	vm = vm_create_barebones();
+	mem = mmap(NULL, npages * PAGE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	ASSERT_NE(MAP_FAILED, mem);
+	vm_set_user_memory_region(vm, SLOT, 0, 0, npages * PAGE, mem);
+	before = cgroup_stat(group, "vmalloc");
+	vm_set_user_memory_region(vm, SLOT, LOG, 0, npages * PAGE, mem);
+	after = cgroup_stat(group, "vmalloc");
+	kvm_vm_free(vm);
+
+	write_file(root, "cgroup.procs", "0");
+	rmdir(group);
+	umount(root);
+	rmdir(root);
+	ASSERT_LE(3 * npages / 8, after - before);
 }
 
 int main(int argc, char *argv[])
