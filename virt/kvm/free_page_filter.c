@@ -269,8 +269,8 @@ static u64 fpr_begin_epoch(struct kvm *kvm, bool candidates)
  * - The TLB flush comes before the epoch is the current one, else a stale
  *   translation could be written through.
  *
- * slots_lock is held from the drain on: GET and CLEAR rely on the TLBs holding
- * no writable translation of a page whose bit is not in D.
+ * slots_lock is held from the protecting to the flush, as wherever pages are
+ * protected for the dirty log.
  */
 static void fpr_finish_epoch(struct kvm *kvm, bool candidates)
 {
