@@ -20,6 +20,10 @@ demo: machine packages ## Migrate real guests with and without the filter; the m
 check: machine packages ## Run all tests
 	scripts/check
 
+.PHONY: bench
+bench: machine packages ## Measure what the filter costs, in instructions
+	lab/bench
+
 .PHONY: shell
 shell: machine packages ## Open a shell in the lab's host, with the filter in its KVM
 	lab/run --interactive

@@ -42,13 +42,17 @@ def script(rows: Sequence[Result], title: str) -> str:
         "plot " + ", ".join([*bars, needed]), ""])
 
 
-def draw(rows: Sequence[Result], title: str, output: Path) -> None:
-    """Write the picture."""
+def run_gnuplot(commands: str) -> str:
+    """What gnuplot draws to its standard output."""
     try:
-        result = subprocess.run(["gnuplot"], input=script(rows, title), text=True,
-                                capture_output=True, check=False)
+        result = subprocess.run(["gnuplot"], input=commands, text=True, capture_output=True, check=False)
     except OSError as error:
         raise LabError(f"cannot run gnuplot: {error.strerror} (scripts/install-packages installs it)") from None
     if result.returncode:
         raise LabError(f"gnuplot failed: {result.stderr.strip().splitlines()[-1:]}")
-    write_atomically(output, result.stdout)
+    return result.stdout
+
+
+def draw(rows: Sequence[Result], title: str, output: Path) -> None:
+    """Write the picture."""
+    write_atomically(output, run_gnuplot(script(rows, title)))
