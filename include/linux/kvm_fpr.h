@@ -40,6 +40,14 @@ kvm_fpr_touched_bitmap(const struct kvm_memory_slot *slot)
 	return slot->dirty_bitmap + 2 * BITS_TO_LONGS(slot->npages);
 }
 
+/* Dirty pages of word @i of @slot's bitmaps that this epoch can still filter. */
+static inline unsigned long
+kvm_fpr_tracked_word(const struct kvm_memory_slot *slot, unsigned long i)
+{
+	return READ_ONCE(slot->dirty_bitmap[i]) &
+	       ~READ_ONCE(kvm_fpr_touched_bitmap(slot)[i]);
+}
+
 /*
  * Record a write to page @rel_gfn of @slot, before the page's dirty bit is
  * set: KVM_FPR_SET_BITMAP clears dirty bits first and then looks again at the
@@ -70,11 +78,12 @@ int kvm_fpr_enable_cap(struct kvm *kvm, const struct kvm_enable_cap *cap);
 /* Whether the dirty log of @kvm says all that there is to know of its memory. */
 bool kvm_arch_fpr_supported(struct kvm *kvm);
 /*
- * Make the next write to any page of @slot known to the dirty log, the dirty
- * bitmap untouched.  The caller holds slots_lock and flushes the TLBs.
+ * Make the next write to a page of @slot known to the dirty log where
+ * kvm_fpr_tracked_word() has the page; the bitmaps stay as they are.  The caller
+ * holds slots_lock and flushes the TLBs.
  */
 void kvm_arch_fpr_protect_slot(struct kvm *kvm, struct kvm_memory_slot *slot);
-/* The same for those dirty pages of @slot alone that are not touched. */
+/* The same by architecture-independent means. */
 void kvm_fpr_protect_dirty(struct kvm *kvm, struct kvm_memory_slot *slot);
 
 #else /* !CONFIG_KVM_FREE_PAGE_FILTER */

@@ -157,26 +157,6 @@ static void fpr_fill_touched(struct kvm_memory_slot *slot, unsigned long word)
 	}
 }
 
-/* Dirty pages of word @i of @slot's bitmaps that this epoch can still filter. */
-static unsigned long fpr_tracked_word(struct kvm_memory_slot *slot,
-				      unsigned long i)
-{
-	return READ_ONCE(slot->dirty_bitmap[i]) &
-	       ~READ_ONCE(kvm_fpr_touched_bitmap(slot)[i]);
-}
-
-static unsigned long fpr_count_tracked(struct kvm_memory_slot *slot)
-{
-	unsigned long i, n = 0;
-
-	for (i = 0; i < BITS_TO_LONGS(slot->npages); i++) {
-		n += hweight_long(fpr_tracked_word(slot, i));
-		if (!(i % FPR_RESCHED_LONGS))
-			cond_resched();
-	}
-	return n;
-}
-
 /**
  * kvm_fpr_protect_dirty - protect the pages of a slot that are in D, not in T
  * @kvm: the VM
@@ -198,7 +178,7 @@ void kvm_fpr_protect_dirty(struct kvm *kvm, struct kvm_memory_slot *slot)
 
 	KVM_MMU_LOCK(kvm);
 	for (i = 0; i < BITS_TO_LONGS(slot->npages); i++) {
-		mask = fpr_tracked_word(slot, i);
+		mask = kvm_fpr_tracked_word(slot, i);
 		/* Architectures use __ffs() on the mask. */
 		if (mask)
 			kvm_arch_mmu_enable_log_dirty_pt_masked(kvm, slot,
@@ -211,25 +191,6 @@ void kvm_fpr_protect_dirty(struct kvm *kvm, struct kvm_memory_slot *slot)
 #endif
 	}
 	KVM_MMU_UNLOCK(kvm);
-}
-
-static void fpr_protect_slot(struct kvm *kvm, struct kvm_memory_slot *slot,
-			     bool candidates)
-{
-	unsigned long nr_tracked = fpr_count_tracked(slot);
-
-	if (!nr_tracked)
-		return;
-
-	/*
-	 * One walk over everything is cheap per page, but pays for every page:
-	 * where little is dirty it is cheaper to look each page up.  And it
-	 * protects every page: those that are no candidates shall not fault.
-	 */
-	if (candidates || nr_tracked < slot->npages / 16)
-		kvm_fpr_protect_dirty(kvm, slot);
-	else
-		kvm_arch_fpr_protect_slot(kvm, slot);
 }
 
 /* The first half of ARM, after which reports of no epoch are taken. */
@@ -285,7 +246,7 @@ static void fpr_finish_epoch(struct kvm *kvm, bool candidates)
 		/* Candidates may have taken a while: slots can be new or moved. */
 		if (!fpr_takes_part(kvm, slot, kvm->fpr.arming))
 			continue;
-		fpr_protect_slot(kvm, slot, candidates);
+		kvm_arch_fpr_protect_slot(kvm, slot);
 		cond_resched();
 	}
 
