@@ -34,6 +34,8 @@
 /* Pages of one chunk: slots_lock is dropped between chunks. */
 #define FPR_CHUNK_PAGES		(PAGE_SIZE * BITS_PER_BYTE)
 #define FPR_CHUNK_LONGS		(FPR_CHUNK_PAGES / BITS_PER_LONG)
+/* Bits of a chunk's bitmap with its spare words, see struct fpr_chunk. */
+#define FPR_CHUNK_BITS		(FPR_CHUNK_PAGES + 2 * BITS_PER_LONG)
 
 /* Words of a bitmap worked on between two offers to reschedule. */
 #define FPR_RESCHED_LONGS	(SZ_32K / sizeof(long))
@@ -50,7 +52,7 @@ struct fpr_chunk {
 	unsigned long given[FPR_CHUNK_LONGS + 2];
 	/* Confirmed by at least one address space. */
 	unsigned long agreed[FPR_CHUNK_LONGS + 2];
-	/* Mapped by an address space that does not confirm them. */
+	/* Given, and mapped by an address space that does not confirm them. */
 	unsigned long refused[FPR_CHUNK_LONGS + 2];
 };
 
@@ -431,26 +433,105 @@ static int fpr_check_epoch(struct kvm *kvm, gfn_t start, gfn_t end, u64 epoch)
 	return !logging && fpr_any_takes_part(kvm, epoch) ? 0 : -ESTALE;
 }
 
+static void fpr_refuse_slot(struct kvm *kvm, struct kvm_memory_slot *slot,
+			    struct fpr_chunk *chunk, struct fpr_result *result)
+{
+	bool takes_part = fpr_takes_part(kvm, slot, kvm->fpr.epoch);
+	unsigned long i, refused;
+
+	fpr_for_each_word(slot, chunk, i) {
+		refused = fpr_given_word(slot, chunk, i);
+		if (takes_part) {
+			refused &= READ_ONCE(kvm_fpr_touched_bitmap(slot)[i]);
+			result->nr_touched += hweight_long(refused);
+		}
+		if (refused)
+			fpr_or_bits(chunk->refused,
+				    fpr_word_offset(slot, chunk, i), refused);
+	}
+}
+
+/* Leave out of the report what any address space does not confirm. */
+static void fpr_refuse_chunk(struct kvm *kvm, struct fpr_chunk *chunk,
+			     struct fpr_result *result)
+{
+	struct kvm_memslot_iter iter;
+	int as_id;
+
+	fpr_for_each_memslot_in_range(kvm, as_id, &iter, chunk->start, chunk->end)
+		fpr_refuse_slot(kvm, iter.slot, chunk, result);
+
+	bitmap_andnot(chunk->given, chunk->given, chunk->refused,
+		      FPR_CHUNK_BITS);
+	bitmap_zero(chunk->refused, FPR_CHUNK_BITS);
+}
+
+/*
+ * Pages that were written while they were filtered, in one address space, are
+ * dirty in all.  Those that were clean before are dirty now, which does no harm,
+ * and stay counted as filtered where they were.
+ */
+static void fpr_restore_chunk(struct kvm *kvm, struct fpr_chunk *chunk)
+{
+	struct kvm_memslot_iter iter;
+	struct kvm_memory_slot *slot;
+	unsigned long i, refused;
+	int as_id;
+
+	if (bitmap_empty(chunk->refused, FPR_CHUNK_BITS))
+		return;
+
+	bitmap_copy(chunk->given, chunk->refused, FPR_CHUNK_BITS);
+	fpr_for_each_memslot_in_range(kvm, as_id, &iter, chunk->start, chunk->end) {
+		slot = iter.slot;
+		if (!fpr_takes_part(kvm, slot, kvm->fpr.epoch))
+			continue;
+		fpr_for_each_word(slot, chunk, i) {
+			refused = fpr_given_word(slot, chunk, i);
+			if (refused)
+				atomic_long_or(refused, (atomic_long_t *)
+					       &slot->dirty_bitmap[i]);
+		}
+	}
+}
+
+static bool fpr_has_address_spaces(struct kvm *kvm)
+{
+	int as_id;
+
+	for (as_id = 1; as_id < kvm_arch_nr_memslot_as_ids(kvm); as_id++) {
+		if (!kvm_memslots_empty(__kvm_memslots(kvm, as_id)))
+			return true;
+	}
+	return false;
+}
+
 static void fpr_filter_chunk(struct kvm *kvm, struct fpr_chunk *chunk,
 			     struct fpr_result *result)
 {
 	unsigned long npages = chunk->end - chunk->start;
+	bool several = fpr_has_address_spaces(kvm);
 	struct kvm_memslot_iter iter;
 	int as_id;
 
 	lockdep_assert_held(&kvm->slots_lock);
 
+	result->nr_reported = bitmap_weight(chunk->given + 1, npages);
+	/*
+	 * A gfn that several address spaces map is disposable if all of them
+	 * say so, and stays dirty in all of them if not.
+	 */
+	if (several)
+		fpr_refuse_chunk(kvm, chunk, result);
+
 	fpr_for_each_memslot_in_range(kvm, as_id, &iter, chunk->start, chunk->end)
 		fpr_filter_slot(kvm, iter.slot, chunk, result);
 
-	/*
-	 * A gfn that several address spaces map is disposable if all of them
-	 * say so.
-	 */
 	bitmap_andnot(chunk->agreed + 1, chunk->agreed + 1, chunk->refused + 1,
 		      npages);
-	result->nr_reported = bitmap_weight(chunk->given + 1, npages);
 	result->nr_confirmed = bitmap_weight(chunk->agreed + 1, npages);
+	if (several)
+		fpr_restore_chunk(kvm, chunk);
 }
 
 static void fpr_account(struct kvm *kvm, const struct fpr_chunk *chunk,

@@ -679,11 +679,14 @@ TEST_F(fpr, slot_moved_and_back)
 	assert_log(self, SLOT, &written);
 }
 
-/* A gfn that two address spaces map is confirmed only if both agree. */
+/* What two address spaces map is confirmed and filtered only if both agree. */
 TEST_F(fpr, address_spaces_agree)
 {
-	struct bitmap all = bits(0, NPAGES), want, confirmed;
-	uint64_t epoch;
+	struct bitmap all = bits(0, NPAGES), refused, want, confirmed;
+	/* The slot logs from when all its pages are clean, or all dirty. */
+	uint64_t dirty_in_as1 = variant->manual_protect &
+				KVM_DIRTY_LOG_INITIALLY_SET ? 100 - 3 : 0;
+	uint64_t epoch, nr_filtered;
 
 	if (kvm_check_cap(KVM_CAP_MULTI_ADDRESS_SPACE) < 2)
 		SKIP(return, "KVM has one address space only");
@@ -692,12 +695,15 @@ TEST_F(fpr, address_spaces_agree)
 	set_slot(self, AS1 | SLOT2, 0, 200, 10);
 	guest_write(self, 0, NPAGES);
 	epoch = arm(self);
-	confirmed = set(self, epoch, &all, NULL);
+	guest_write(self, 50, 3);
+	confirmed = set(self, epoch, &all, &nr_filtered);
 
-	want = all;
-	for (unsigned int i = 200; i < 210; i++)
-		want.word[i / 64] &= ~(1ull << (i % 64));
+	refused = bits(200, 10);
+	set_bits(&refused, 50, 3);
+	want = and_not(all, &refused);
 	assert_same(&confirmed, &want, "confirmed");
+	assert_log(self, SLOT, &refused);
+	ASSERT_EQ(NPAGES - 13, nr_filtered - dirty_in_as1);
 }
 
 /*
