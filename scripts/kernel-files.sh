@@ -8,3 +8,5 @@
 # shellcheck disable=SC2034 # for who sources this
 kernel_files=(include/uapi/linux/kvm_fpr.h include/linux/kvm_fpr_types.h include/linux/kvm_fpr.h
 	include/trace/events/kvm_fpr.h virt/kvm/free_page_filter.c arch/x86/kvm/free_page_filter.c)
+# shellcheck disable=SC2034
+kernel_tests=(tools/testing/selftests/kvm/{fpr_test,fpr_walk_test,fpr_stress}.c)
