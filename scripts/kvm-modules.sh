@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# shellcheck disable=SC2034,SC2154 # what the scripts that source this use and set
+#
+# Functions that build KVM's modules with the filter. Source it after debian.sh and
+# patches.sh, with $here and $top set.
+
+# shellcheck source=scripts/kernel-files.sh
+. "$here/kernel-files.sh"
+
+patches=patches/linux/6.12
+# All in the checkout that a result depends on.
+module_inputs=("${kernel_files[@]}" "$patches" scripts/kvm-modules.sh scripts/kernel-files.sh
+	scripts/debian.sh scripts/patches.sh)
+
+# find_kernel: set kernel, headers and cc, the compiler that the kernel was built
+# with, as its configuration names it.
+find_kernel()
+{
+	need_command make make
+	need_command patch patch
+	need_command perl perl
+	kernel=$("$here/fetch-kernel")
+	headers=$kernel/root/usr/src/linux-headers-$(cat "$kernel/version")
+	cc=$(sed -nE 's/^CONFIG_CC_VERSION_TEXT="?([^ ]+).*/\1/p' "$headers/include/config/auto.conf")
+	need_command "${cc##*-linux-gnu-}" "$cc"
+}
+
+# replace_once FILE FROM TO: a plain string that must be there exactly once.
+replace_once()
+{
+	[ "$(grep -cF -- "$2" "$1")" -eq 1 ] || die "${1##*/} no longer has one line with '$2'"
+	FROM=$2 TO=$3 perl -pi -e 's/\Q$ENV{FROM}\E/$ENV{TO}/' "$1"
+}
+
+# The two directories are built out of the tree that they were written for.
+make_external() # TREE
+{
+	local makefile=$1/arch/x86/kvm/Makefile
+
+	# shellcheck disable=SC2016 # make's variables
+	replace_once "$makefile" '-I $(srctree)/arch/x86/kvm' '-I $(src)'
+	# shellcheck disable=SC2016
+	replace_once "$makefile" '$(srctree)/virt/kvm/Makefile.kvm' '$(src)/../../../virt/kvm/Makefile.kvm'
+	# The distribution's headers come first on the command line unless ours precede.
+	cat >> "$makefile" <<-'END'
+		LINUXINCLUDE := -I$(src)/../../../include -I$(src)/../../../include/uapi $(LINUXINCLUDE)
+		ccflags-y += -DCONFIG_KVM_FREE_PAGE_FILTER=1 -I$(src)/../../../include/trace -Werror
+	END
+	# The tracepoints' own "../../arch/x86/kvm" counts from a directory there.
+	mkdir -p "$1/include/trace"
+}
+
+# make_tree TREE: KVM's sources with our files and hooks, as make_modules takes them.
+make_tree()
+{
+	local file
+
+	mkdir -p "$1/arch/x86" "$1/virt"
+	cp -r "$kernel/src/arch/x86/kvm" "$1/arch/x86/"
+	cp -r "$kernel/src/virt/kvm" "$1/virt/"
+	for file in "${kernel_files[@]}"; do
+		install -D -m 644 "$top/$file" "$1/$file"
+	done
+	# The series also changes files that the modules are not made of.
+	(cd "$kernel/src" && patched_files "$top/$patches" | xargs cp --parents -t "$1")
+	apply_series "$top/$patches" "$1"
+	make_external "$1"
+}
+
+make_modules() # TREE [VARIABLE=VALUE...]
+{
+	make -C "$headers" M="$1/arch/x86/kvm" CC="$cc" CONFIG_KVM_FREE_PAGE_FILTER=y \
+		-j"$(nproc)" "${@:2}" modules
+}
+
+# make_clean_modules TREE LOG: the same, with any warning an error.
+make_clean_modules()
+{
+	if ! make_modules "$1" > "$2" 2>&1; then
+		tail -n 20 "$2" >&2
+		die "the modules do not build; see above"
+	fi
+	! grep -i 'warning' "$2" >&2 || die "the build has warnings; see above"
+}
