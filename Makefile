@@ -50,6 +50,10 @@ qemu: packages ## Build QEMU with the filter
 fprctl: packages ## Build fprctl
 	scripts/build-userspace
 
+.PHONY: guest-module
+guest-module: packages ## Build the guest's module for the stock kernel; prints where
+	scripts/build-guest-module
+
 .PHONY: series
 series: ## Write the patch series for kernel builders to out/series
 	scripts/make-series out/series
