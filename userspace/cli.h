@@ -9,12 +9,15 @@
 
 enum cli_option_id {
 	OPT_CONFIRMED,
+	OPT_DEVICE,
 	OPT_EPOCH,
 	OPT_EXEC,
 	OPT_GPA,
 	OPT_HELP,
 	OPT_JSON,
+	OPT_SERVE,
 	OPT_SIZE,
+	OPT_SOURCE,
 	NR_OPTS,
 };
 

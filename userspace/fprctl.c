@@ -14,6 +14,8 @@
 #include "cli.h"
 #include "filter.h"
 #include "fprctl.h"
+#include "free_source.h"
+#include "report_verb.h"
 #include "result.h"
 #include "set_bitmap.h"
 #include "vm.h"
@@ -149,6 +151,15 @@ static const struct cli_option disarm_options[] = {
 	{ 0 }
 };
 
+static const struct cli_option report_options[] = {
+	{ OPT_SERVE, "serve", "ENDPOINT", "answer requests for as long as it runs" },
+	{ OPT_SOURCE, "source", "NAME", "device (default) or kpageflags" },
+	{ OPT_DEVICE, "device", "PATH", "the device (default " FREE_SOURCE_DEVICE ")" },
+	{ OPT_EPOCH, "epoch", "N", "the epoch that it is for, which is its tag (default 0)" },
+	JSON_OPTION,
+	{ 0 }
+};
+
 static const struct cli_verb verbs[] = {
 	{
 		.name = "probe",
@@ -227,6 +238,36 @@ VM_HELP
 		.options = disarm_options,
 		.run = run_disarm,
 		.details = VM_HELP,
+	},
+	{
+		.name = "report",
+		.operands = "[TO]",
+		.min_operands = 0,
+		.max_operands = 1,
+		.summary = "In a guest: tell its host which pages are free",
+		.options = report_options,
+		.run = report_run,
+		.details =
+"TO is one of\n"
+"  FILE             replaced when the report is complete\n"
+"  -                stdout\n"
+"  vsock:CID:PORT   connected to; CID may be \"host\"\n"
+"  a port of virtio-serial, such as /dev/virtio-ports/NAME\n"
+"ENDPOINT is such a port, or vsock:any:PORT, where connections are waited for.\n"
+"A port may be closed and opened by its host at any time, as in a migration.\n"
+"\n"
+"The report is a response in the format that is described in\n"
+"Documentation/virt/kvm/free-page-report.rst. Each page that it names was free\n"
+"at some instant after fprctl began, or read the request; none is held.\n"
+"\n"
+"device is the module fpr_guest, which reads the kernel's lists under their\n"
+"locks. It may also be any file with a bitmap in whole 64-bit words.\n"
+"kpageflags needs no module and is slow; it misses free pages, and it can name\n"
+"pages that were never free, which are lost then. It has to be asked for.\n"
+"\n"
+"Examples:\n"
+"  fprctl report --serve /dev/virtio-ports/fpr.report\n"
+"  fprctl report vsock:host:1024 --epoch 12\n",
 	},
 	{ 0 }
 };

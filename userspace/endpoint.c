@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* In the guest: the ways to its host. */
+#include <err.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <linux/vm_sockets.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "endpoint.h"
+
+static int parse_cid(const char *text, const char **end, unsigned int *cid)
+{
+	static const struct {
+		const char *name;
+		unsigned int cid;
+	} names[] = {
+		{ "any:", VMADDR_CID_ANY },
+		{ "host:", VMADDR_CID_HOST },
+	};
+	uint64_t number;
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!strncmp(text, names[i].name, strlen(names[i].name))) {
+			*end = text + strlen(names[i].name) - 1;
+			*cid = names[i].cid;
+			return 0;
+		}
+	}
+	if (cli_number(text, end, &number) || number > UINT_MAX)
+		return -1;
+	*cid = (unsigned int)number;
+	return 0;
+}
+
+enum fpr_status endpoint_parse(struct endpoint *endpoint, const char *name)
+{
+	uint64_t port;
+	const char *end;
+
+	*endpoint = (struct endpoint) { .name = name };
+	if (strncmp(name, "vsock:", 6))
+		return FPR_OK;
+	if (parse_cid(name + 6, &end, &endpoint->cid) || *end != ':' ||
+	    cli_number(end + 1, NULL, &port) || port >= UINT_MAX) {
+		warnx("%s: give vsock:CID:PORT, such as vsock:host:1024, or for --serve vsock:any:1024",
+		      name);
+		return FPR_USAGE;
+	}
+	endpoint->is_vsock = true;
+	endpoint->port = (unsigned int)port;
+	return FPR_OK;
+}
+
+static struct sockaddr_vm address_of(const struct endpoint *endpoint)
+{
+	return (struct sockaddr_vm) {
+		.svm_family = AF_VSOCK,
+		.svm_cid = endpoint->cid,
+		.svm_port = endpoint->port,
+	};
+}
+
+static enum fpr_status make_socket(const struct endpoint *endpoint, int *fd)
+{
+	*fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (*fd >= 0)
+		return FPR_OK;
+	if (errno == EAFNOSUPPORT)
+		warnx("%s: this kernel has no vsock: load the module vmw_vsock_virtio_transport",
+		      endpoint->name);
+	else
+		warn("%s", endpoint->name);
+	return FPR_ERROR;
+}
+
+enum fpr_status endpoint_connect(const struct endpoint *endpoint, int *fd)
+{
+	struct sockaddr_vm address = address_of(endpoint);
+	enum fpr_status status = make_socket(endpoint, fd);
+
+	if (status)
+		return status;
+	if (connect(*fd, (struct sockaddr *)&address, sizeof(address))) {
+		warn("%s: cannot connect, does anything listen there?", endpoint->name);
+		close(*fd);
+		return FPR_ERROR;
+	}
+	return FPR_OK;
+}
+
+enum fpr_status endpoint_listen(const struct endpoint *endpoint, int *fd)
+{
+	struct sockaddr_vm address = address_of(endpoint);
+	enum fpr_status status = make_socket(endpoint, fd);
+
+	if (status)
+		return status;
+	if (bind(*fd, (struct sockaddr *)&address, sizeof(address)) || listen(*fd, 1)) {
+		warn("%s: cannot listen", endpoint->name);
+		close(*fd);
+		return FPR_ERROR;
+	}
+	return FPR_OK;
+}

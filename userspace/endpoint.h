@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* In the guest: the ways to its host. */
+#ifndef FPRCTL_ENDPOINT_H
+#define FPRCTL_ENDPOINT_H
+
+#include <stdbool.h>
+
+#include "fprctl.h"
+
+/**
+ * struct endpoint - one way
+ * @name: as it was given
+ * @is_vsock: @cid and @port; else @name is a path
+ */
+struct endpoint {
+	const char *name;
+	bool is_vsock;
+	unsigned int cid;
+	unsigned int port;
+};
+
+/* endpoint_parse - "vsock:CID:PORT", where CID may be "any" or "host", or a path */
+enum fpr_status endpoint_parse(struct endpoint *endpoint, const char *name);
+
+/* endpoint_connect - connect to a vsock; @fd: out */
+enum fpr_status endpoint_connect(const struct endpoint *endpoint, int *fd);
+
+/* endpoint_listen - wait for connections at a vsock; @fd: out */
+enum fpr_status endpoint_listen(const struct endpoint *endpoint, int *fd);
+
+#endif

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* fprctl report: in the guest, tell the host which pages are free. */
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "endpoint.h"
+#include "outfile.h"
+#include "report_verb.h"
+#include "result.h"
+#include "send_report.h"
+#include "serve.h"
+
+/* A destination that takes bytes as they come. */
+struct stream {
+	const char *name;
+	int fd;
+};
+
+static enum fpr_status write_stream(void *opaque, const void *data, size_t len)
+{
+	const struct stream *stream = opaque;
+	const char *at = data;
+	ssize_t n;
+
+	while (len) {
+		n = write(stream->fd, at, len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			warn("%s", stream->name);
+			return FPR_ERROR;
+		}
+		at += n;
+		len -= (size_t)n;
+	}
+	return FPR_OK;
+}
+
+static enum fpr_status send_stream(struct stream *stream, const struct free_source *source,
+				   uint64_t tag, struct send_stats *stats)
+{
+	const struct sink sink = { .write = write_stream, .opaque = stream };
+
+	signal(SIGPIPE, SIG_IGN);
+	return send_report(source, tag, &sink, stats);
+}
+
+static enum fpr_status write_memory(void *opaque, const void *data, size_t len)
+{
+	if (fwrite(data, 1, len, opaque) == len)
+		return FPR_OK;
+	warn("the report");
+	return FPR_ERROR;
+}
+
+/* A file appears when the report is complete. */
+static enum fpr_status send_file(const char *path, const struct free_source *source,
+				 uint64_t tag, struct send_stats *stats)
+{
+	char *data = NULL;
+	size_t len = 0;
+	FILE *memory = open_memstream(&data, &len);
+	const struct sink sink = { .write = write_memory, .opaque = memory };
+	enum fpr_status status;
+	struct outfile out;
+
+	if (!memory)
+		err(FPR_ERROR, "the report");
+	status = send_report(source, tag, &sink, stats);
+	if (fclose(memory) && !status) {
+		warn("the report");
+		status = FPR_ERROR;
+	}
+	if (!status)
+		status = outfile_open(&out, path, len);
+	if (!status)
+		status = outfile_commit(&out, data, len);
+	free(data);
+	return status;
+}
+
+static bool is_port(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode));
+}
+
+static enum fpr_status open_stream(struct stream *stream, const struct endpoint *to)
+{
+	*stream = (struct stream) { .name = to->name };
+	if (to->is_vsock)
+		return endpoint_connect(to, &stream->fd);
+	if (!strcmp(to->name, "-")) {
+		*stream = (struct stream) { .name = "stdout", .fd = STDOUT_FILENO };
+		return FPR_OK;
+	}
+	stream->fd = open(to->name, O_WRONLY | O_NOCTTY | O_CLOEXEC);
+	if (stream->fd < 0) {
+		warn("%s", to->name);
+		return FPR_ERROR;
+	}
+	return FPR_OK;
+}
+
+static enum fpr_status send_to(const struct endpoint *to, const struct free_source *source,
+			       uint64_t tag, struct send_stats *stats)
+{
+	bool is_stdout = !strcmp(to->name, "-");
+	enum fpr_status status;
+	struct stream stream;
+
+	if (!to->is_vsock && !is_stdout && !is_port(to->name)) {
+		status = outfile_check(to->name);
+		return status ? status : send_file(to->name, source, tag, stats);
+	}
+	status = open_stream(&stream, to);
+	if (status)
+		return status;
+	status = send_stream(&stream, source, tag, stats);
+	if (!is_stdout && close(stream.fd) && !status) {
+		warn("%s", to->name);
+		status = FPR_ERROR;
+	}
+	return status;
+}
+
+static void print_stats(const struct send_stats *stats, const struct endpoint *to, bool json)
+{
+	const struct result results[] = {
+		{ "spanned_pages", "memory spans", "pages", stats->pages },
+		{ "free_pages", "free", "pages", stats->free },
+		{ "bytes", "sent", "bytes", stats->bytes },
+		{ "report_us", "report took", "us", stats->us },
+		{ 0 }
+	};
+
+	result_print(strcmp(to->name, "-") ? stdout : stderr, results, json);
+}
+
+static enum fpr_status report_once(const struct endpoint *to, struct free_source *source,
+				   uint64_t tag, bool json)
+{
+	enum wire_refusal refusal;
+	struct send_stats stats;
+	enum fpr_status status;
+
+	status = free_source_open(source, &refusal);
+	if (status)
+		return status;
+	status = send_to(to, source, tag, &stats);
+	free_source_close(source);
+	if (!status)
+		print_stats(&stats, to, json);
+	return status;
+}
+
+static enum fpr_status check_usage(const struct cli_args *args)
+{
+	const char *serve_at = args->option[OPT_SERVE];
+
+	if (!serve_at == !args->nr_operands) {
+		warnx("report: give either where to write it or --serve ENDPOINT");
+		return FPR_USAGE;
+	}
+	if (serve_at && (args->option[OPT_EPOCH] || args->option[OPT_JSON])) {
+		warnx("report: --epoch and --json are of no use with --serve");
+		return FPR_USAGE;
+	}
+	return FPR_OK;
+}
+
+enum fpr_status report_run(const struct cli_args *args)
+{
+	const char *serve_at = args->option[OPT_SERVE];
+	struct free_source source;
+	struct endpoint endpoint;
+	enum fpr_status status;
+	uint64_t epoch;
+
+	status = check_usage(args);
+	if (!status)
+		status = endpoint_parse(&endpoint, serve_at ? serve_at : args->operand[0]);
+	if (!status)
+		status = cli_epoch(args, &epoch);
+	if (!status)
+		status = free_source_choose(&source, args->option[OPT_SOURCE],
+					    args->option[OPT_DEVICE]);
+	if (status)
+		return status;
+	if (serve_at)
+		return serve(&endpoint, &source);
+	return report_once(&endpoint, &source, epoch, args->option[OPT_JSON]);
+}
