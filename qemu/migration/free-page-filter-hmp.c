@@ -15,6 +15,13 @@ void hmp_info_free_page_filter(Monitor *mon, const FreePageFilterInfo *info)
     }
     monitor_printf(mon, "free page filter epochs: %" PRIu64 "\n",
                    info->epochs);
+    monitor_printf(mon, "free page filter reports: %" PRIu64
+                   " (discarded: %" PRIu64 ")\n",
+                   info->reports, info->discarded_reports);
+    if (info->has_first_report_ms) {
+        monitor_printf(mon, "free page filter first report: %" PRIu64 " ms\n",
+                       info->first_report_ms);
+    }
     monitor_printf(mon, "free page filter reported: %" PRIu64 " pages\n",
                    info->reported_pages);
     monitor_printf(mon, "free page filter filtered: %" PRIu64 " pages\n",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Free page hints that go through KVM's free page filter
+ * Free page hints and reports that go through KVM's free page filter
  *
  * A guest that hints a page does not promise to keep it free: it may use the
  * page again at any time, without asking.  Here a hint is a report that the
@@ -8,12 +8,17 @@
  * nobody has written since the epoch began.
  *
  *   bitmap sync         free_page_filter_end_epoch()
- *   ARM                 free_page_filter_arm() begins an epoch
+ *   ARM                 free_page_filter_arm() begins an epoch, and so does
+ *                       free_page_filter_arm_for_report(), whichever comes
+ *                       first
  *   command id          the guest is asked; every hint that follows the id it
  *                       sends back was made after ARM
  *   hints               free_page_filter_hint() gathers them
  *   SET and drop        free_page_filter_flush() hands them to KVM and takes
  *                       the confirmed pages out of what is to be sent
+ *   report              free_page_filter_report() does all that for a part of
+ *                       a report that an agent in the guest has made after
+ *                       ARM: the epoch's number was in the request
  *
  * Why no write is lost:
  *
@@ -58,9 +63,12 @@
 #include "exec/ramblock.h"
 #include "exec/target_page.h"
 #include "hw/boards.h"
+#include "hw/qdev-core.h"
 #include "migration/free-page-filter.h"
 #include "migration/misc.h"
+#include "migration.h"
 #include "system/kvm_fpr.h"
+#include "system/system.h"
 #include "options.h"
 #include "trace.h"
 
@@ -73,15 +81,24 @@
 /* Hints to gather at most, so that the first ones do not come too late */
 #define FPF_MAX_HINTS 8
 
+/* How soon a cancelled migration is noticed that waits for the first report */
+#define FPF_WAIT_STEP_MS 50
+
 static struct {
     /*
-     * Written with the BQL held, before a device sends hints and after it
-     * has stopped.
+     * How many devices and objects use the filter.  Written with the BQL
+     * held, before one sends hints or reports and after it has stopped.
      */
-    bool enabled;
+    unsigned int users;
 
     /* Protects what follows, up to the counters */
     QemuMutex lock;
+    QemuCond first_report_done;
+    /* No report was asked for yet in this migration */
+    bool first;
+    /* The epoch whose report is worth waiting for, and for how many ms */
+    uint64_t wait_epoch;
+    uint32_t wait_ms;
     /* Hints are used as without the filter */
     bool stock;
     /* 0: no epoch, hints are ignored */
@@ -91,7 +108,11 @@ static struct {
 
     /* Atomic, for query-migrate, which should not wait for the lock */
     const char *blocked_reason;
+    int64_t setup_time;
     Stat64 epochs;
+    Stat64 reports;
+    Stat64 discarded_reports;
+    Stat64 first_report_ms;
     Stat64 reported_pages;
     Stat64 filtered_pages;
     Stat64 confirmed_pages;
@@ -101,6 +122,7 @@ static struct {
 static void __attribute__((constructor)) fpf_init(void)
 {
     qemu_mutex_init(&fpf.lock);
+    qemu_cond_init(&fpf.first_report_done);
 }
 
 static const char *fpf_find_blocked_reason(void)
@@ -157,6 +179,8 @@ static void fpf_end_epoch(void)
         kvm_fpr_disarm(fpf.epoch);
         fpf.epoch = 0;
     }
+    fpf.wait_epoch = 0;
+    qemu_cond_signal(&fpf.first_report_done);
 }
 
 /* KVMFprDropFunc, called with the bitmap locked */
@@ -218,24 +242,12 @@ static void fpf_flush(void)
     fpf_forget_hints();
 }
 
-/* Called with the lock held; the range lies within one window. */
-static void fpf_gather(hwaddr gpa, hwaddr size)
+/* Called with the lock held: pages [first, end) of a window were gathered. */
+static void fpf_extend(hwaddr base, unsigned long first, unsigned long end,
+                       unsigned long npages)
 {
-    const size_t psize = qemu_real_host_page_size();
     KVMFprReport *report = &fpf.report;
-    hwaddr base = QEMU_ALIGN_DOWN(gpa, FPF_WINDOW_SIZE);
-    /* A page that is free in part is not free. */
-    unsigned long first = DIV_ROUND_UP(gpa - base, psize);
-    unsigned long end = (gpa - base + size) / psize;
 
-    if (first >= end) {
-        return;
-    }
-    if (fpf.nr_hints && base != report->base) {
-        fpf_flush();
-    }
-
-    bitmap_set(report->free, first, end - first);
     if (!fpf.nr_hints) {
         report->base = base;
         report->first = first;
@@ -245,10 +257,58 @@ static void fpf_gather(hwaddr gpa, hwaddr size)
         report->end = MAX(report->end, end);
     }
     fpf.nr_hints++;
-    stat64_add(&fpf.reported_pages, end - first);
+    stat64_add(&fpf.reported_pages, npages);
+}
 
+/* Called with the lock held, before something of a window is gathered */
+static void fpf_enter_window(hwaddr base)
+{
+    if (fpf.nr_hints && base != fpf.report.base) {
+        fpf_flush();
+    }
+}
+
+/* Called with the lock held; the range lies within one window. */
+static void fpf_gather(hwaddr gpa, hwaddr size)
+{
+    const size_t psize = qemu_real_host_page_size();
+    hwaddr base = QEMU_ALIGN_DOWN(gpa, FPF_WINDOW_SIZE);
+    /* A page that is free in part is not free. */
+    unsigned long first = DIV_ROUND_UP(gpa - base, psize);
+    unsigned long end = (gpa - base + size) / psize;
+
+    if (first >= end) {
+        return;
+    }
+    fpf_enter_window(base);
+    bitmap_set(fpf.report.free, first, end - first);
+    fpf_extend(base, first, end, end - first);
     if (fpf.nr_hints >= FPF_MAX_HINTS) {
         fpf_flush();
+    }
+}
+
+/*
+ * Objects are created before there is a machine, or a migration's settings, to
+ * look at.
+ */
+static void fpf_machine_done(Notifier *notifier, void *data)
+{
+    if (fpf.users) {
+        fpf_set_blocked_reason(fpf_find_blocked_reason());
+    }
+}
+
+static void fpf_warn_when_machine_done(void)
+{
+    static Notifier notifier = { .notify = fpf_machine_done };
+    static bool added;
+
+    if (!added) {
+        added = true;
+        qemu_add_machine_init_done_notifier(&notifier);
+    } else if (phase_check(PHASE_MACHINE_READY)) {
+        fpf_machine_done(&notifier, NULL);
     }
 }
 
@@ -257,47 +317,39 @@ void free_page_filter_enable(void)
     const long npages = FPF_WINDOW_SIZE / qemu_real_host_page_size();
 
     WITH_QEMU_LOCK_GUARD(&fpf.lock) {
-        fpf.report.free = bitmap_new(npages);
-        fpf.report.part = bitmap_new(npages);
-        fpf.report.confirmed = bitmap_new(npages);
-        fpf.enabled = true;
+        if (!fpf.users++) {
+            fpf.report.free = bitmap_new(npages);
+            fpf.report.part = bitmap_new(npages);
+            fpf.report.confirmed = bitmap_new(npages);
+        }
     }
-    fpf_set_blocked_reason(fpf_find_blocked_reason());
+    fpf_warn_when_machine_done();
 }
 
 void free_page_filter_disable(void)
 {
-    if (!fpf.enabled) {
+    QEMU_LOCK_GUARD(&fpf.lock);
+    if (!fpf.users || --fpf.users) {
         return;
     }
 
-    QEMU_LOCK_GUARD(&fpf.lock);
     fpf_end_epoch();
-    fpf.enabled = false;
     g_clear_pointer(&fpf.report.free, g_free);
     g_clear_pointer(&fpf.report.part, g_free);
     g_clear_pointer(&fpf.report.confirmed, g_free);
 }
 
-bool free_page_filter_arm(bool gpa, bool poison)
+/*
+ * Called with the BQL and the lock held.  An epoch that has begun since the
+ * last sync serves hints and reports alike.
+ */
+static bool fpf_begin_epoch(void)
 {
-    const char *reason = fpf_find_blocked_reason();
     int64_t start = get_clock();
     int ret;
 
-    if (poison) {
-        reason = "the guest relies on what its free pages hold, "
-                 "free page hints are refused";
-    } else if (!reason && !gpa) {
-        reason = "the device is behind an IOMMU";
-    }
-    fpf_set_blocked_reason(reason);
-
-    QEMU_LOCK_GUARD(&fpf.lock);
-    fpf_end_epoch();
-    fpf.stock = reason && !poison;
-    if (reason) {
-        return fpf.stock;
+    if (fpf.epoch) {
+        return true;
     }
 
     ret = kvm_fpr_arm(&fpf.epoch);
@@ -310,6 +362,106 @@ bool free_page_filter_arm(bool gpa, bool poison)
     }
     stat64_add(&fpf.epochs, 1);
     return true;
+}
+
+bool free_page_filter_arm(bool gpa, bool poison)
+{
+    const char *reason = fpf_find_blocked_reason();
+
+    if (poison) {
+        reason = "the guest relies on what its free pages hold, "
+                 "free page hints are refused";
+    } else if (!reason && !gpa) {
+        reason = "the device is behind an IOMMU";
+    }
+    fpf_set_blocked_reason(reason);
+
+    QEMU_LOCK_GUARD(&fpf.lock);
+    fpf.stock = reason && !poison;
+    if (reason) {
+        return fpf.stock;
+    }
+    return fpf_begin_epoch();
+}
+
+uint64_t free_page_filter_arm_for_report(uint32_t wait_ms)
+{
+    const char *reason = fpf_find_blocked_reason();
+
+    fpf_set_blocked_reason(reason);
+    if (reason) {
+        return 0;
+    }
+
+    QEMU_LOCK_GUARD(&fpf.lock);
+    if (!fpf_begin_epoch()) {
+        return 0;
+    }
+    if (fpf.first) {
+        fpf.first = false;
+        fpf.wait_epoch = fpf.epoch;
+        fpf.wait_ms = wait_ms;
+    }
+    return fpf.epoch;
+}
+
+void free_page_filter_wait_first_report(void)
+{
+    int64_t now = qemu_clock_get_ms(QEMU_CLOCK_REALTIME), end;
+
+    QEMU_LOCK_GUARD(&fpf.lock);
+    for (end = now + fpf.wait_ms; fpf.wait_epoch && now < end;
+         now = qemu_clock_get_ms(QEMU_CLOCK_REALTIME)) {
+        if (migrate_get_current()->state != MIGRATION_STATUS_ACTIVE) {
+            break;
+        }
+        qemu_cond_timedwait(&fpf.first_report_done, &fpf.lock,
+                            MIN(end - now, FPF_WAIT_STEP_MS));
+    }
+    fpf.wait_epoch = 0;
+}
+
+bool free_page_filter_report(uint64_t epoch, hwaddr gpa,
+                             const unsigned long *free, unsigned long npages)
+{
+    hwaddr base = QEMU_ALIGN_DOWN(gpa, FPF_WINDOW_SIZE);
+    unsigned long first = (gpa - base) / qemu_real_host_page_size();
+
+    QEMU_LOCK_GUARD(&fpf.lock);
+    if (!epoch || epoch != fpf.epoch) {
+        return false;
+    }
+
+    fpf_enter_window(base);
+    /* Hints may have been gathered there: pages are added only. */
+    for (unsigned long i = find_first_bit(free, npages); i < npages;
+         i = find_next_bit(free, npages, i + 1)) {
+        set_bit(first + i, fpf.report.free);
+    }
+    fpf_extend(base, first, first + npages, bitmap_count_one(free, npages));
+    return true;
+}
+
+void free_page_filter_report_done(uint64_t epoch, bool complete)
+{
+    QEMU_LOCK_GUARD(&fpf.lock);
+
+    if (epoch && epoch == fpf.epoch) {
+        fpf_flush();
+    }
+    if (!complete || !epoch || epoch != fpf.epoch) {
+        stat64_add(&fpf.discarded_reports, 1);
+        return;
+    }
+    if (!stat64_get(&fpf.reports)) {
+        stat64_set(&fpf.first_report_ms,
+                   qemu_clock_get_ms(QEMU_CLOCK_REALTIME) - fpf.setup_time);
+    }
+    stat64_add(&fpf.reports, 1);
+    if (epoch == fpf.wait_epoch) {
+        fpf.wait_epoch = 0;
+        qemu_cond_signal(&fpf.first_report_done);
+    }
 }
 
 bool free_page_filter_hint(hwaddr gpa, hwaddr size)
@@ -339,11 +491,16 @@ void free_page_filter_flush(void)
 
 void free_page_filter_setup(void)
 {
-    if (!fpf.enabled) {
+    if (!fpf.users) {
         return;
     }
 
+    fpf.first = true;
+    fpf.setup_time = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
     stat64_set(&fpf.epochs, 0);
+    stat64_set(&fpf.reports, 0);
+    stat64_set(&fpf.discarded_reports, 0);
+    stat64_set(&fpf.first_report_ms, 0);
     stat64_set(&fpf.reported_pages, 0);
     stat64_set(&fpf.filtered_pages, 0);
     stat64_set(&fpf.confirmed_pages, 0);
@@ -353,7 +510,7 @@ void free_page_filter_setup(void)
 
 void free_page_filter_end_epoch(void)
 {
-    if (!fpf.enabled) {
+    if (!fpf.users) {
         return;
     }
 
@@ -365,12 +522,16 @@ FreePageFilterInfo *free_page_filter_info(void)
 {
     FreePageFilterInfo *info;
 
-    if (!fpf.enabled) {
+    if (!fpf.users) {
         return NULL;
     }
 
     info = g_new0(FreePageFilterInfo, 1);
     info->epochs = stat64_get(&fpf.epochs);
+    info->reports = stat64_get(&fpf.reports);
+    info->discarded_reports = stat64_get(&fpf.discarded_reports);
+    info->has_first_report_ms = info->reports;
+    info->first_report_ms = stat64_get(&fpf.first_report_ms);
     info->reported_pages = stat64_get(&fpf.reported_pages);
     info->filtered_pages = stat64_get(&fpf.filtered_pages);
     info->confirmed_pages = stat64_get(&fpf.confirmed_pages);

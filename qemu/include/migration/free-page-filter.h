@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Free page hints that go through KVM's free page filter
+ * Free page hints and reports that go through KVM's free page filter
  *
  * Every function does nothing unless a device has called
  * free_page_filter_enable().
@@ -48,7 +48,39 @@ bool free_page_filter_hint(hwaddr gpa, hwaddr size);
  */
 void free_page_filter_flush(void);
 
-/* For the migration of RAM; all are called with the BQL held */
+/* For the object that receives reports */
+
+/**
+ * free_page_filter_arm_for_report: begin an epoch, before a report is asked for
+ * @wait_ms: how long the first report of a migration is worth waiting for
+ *
+ * Called with the BQL held and the guest running, after a bitmap sync.
+ * Returns the epoch's number, or 0 if no report must be asked for.
+ */
+uint64_t free_page_filter_arm_for_report(uint32_t wait_ms);
+
+/**
+ * free_page_filter_report: pages that the guest reported free
+ * @epoch: the epoch in which the report was asked for
+ * @gpa: guest physical address of the first page; the pages lie within an
+ *       aligned GiB
+ * @free: a bit for each page of the host's page size
+ * @npages: number of pages
+ *
+ * Not to be called with the BQL held: it waits for those who send pages.  They
+ * may be dropped only when the report has ended.  Returns false if the epoch is
+ * over.
+ */
+bool free_page_filter_report(uint64_t epoch, hwaddr gpa,
+                             const unsigned long *free, unsigned long npages);
+
+/**
+ * free_page_filter_report_done: a report has ended
+ * @complete: it was whole and right to its end
+ */
+void free_page_filter_report_done(uint64_t epoch, bool complete);
+
+/* For the migration of RAM; called with the BQL held, but for the last */
 
 /**
  * free_page_filter_setup: a migration begins
@@ -62,6 +94,16 @@ void free_page_filter_setup(void);
  * any more.
  */
 void free_page_filter_end_epoch(void);
+
+/**
+ * free_page_filter_wait_first_report: wait, for a bounded time, before pages
+ * are sent
+ *
+ * A page that is sent before it is reported free was sent in vain.  Called by
+ * the migration thread without the BQL, which the device needs that brings
+ * the report.  Does nothing after the first time in a migration.
+ */
+void free_page_filter_wait_first_report(void);
 
 /* For query-migrate and "info migrate" */
 
