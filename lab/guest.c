@@ -2,14 +2,17 @@
 /*
  * PID 1 of the guest that the lab migrates.
  *
- * Reads from the kernel's command line lab_workload=idle|freed|frag|churn and
- * lab_mib=MIB, the guest's memory.  For 1024 MiB (sizes scale with lab_mib) it
- * keeps 100 MiB of random data, verifies it every second, and besides
+ * Reads from the kernel's command line lab_workload=idle|freed|frag|churn|forks,
+ * lab_mib=MIB, the guest's memory, and lab_report=yes if it is to report its free
+ * pages at REPORT_PORT.  For 1024 MiB (sizes scale with lab_mib) it keeps 100 MiB of
+ * random data, verifies it every second, and besides
  *
  *   idle	does nothing more
  *   freed	has filled 600 MiB and freed them, down to the last block
  *   frag	has filled 600 MiB and freed seven of every eight 4 KiB pages
  *   churn	fills and frees 100 MiB again and again
+ *   forks	has FORKS processes at a time, each of which fills 8 MiB and ends
+ *		after about 100 ms
  *
  * It talks with the host in lines over the virtio-serial port LAB_PORT.  The
  * port outlives a migration: the destination's host end is opened anew, and
@@ -25,6 +28,8 @@
  *   needed TAG		needed TAG BYTES: memory that is not free
  *   wallclock TAG	wallclock TAG ADDRESS: where KVM itself writes the time
  *			when a vCPU's state is loaded; 0: nowhere
+ *   free TAG		free TAG NOW LOWEST: bytes that are free in the buddy
+ *			allocator, and the fewest since this was asked last
  *   verify TAG		verify TAG pages=P wrong=W total=T [first=...]: all
  *			live pages were checked now, W of P are wrong; T counts
  *			as in a beat, and first names the first one ever found
@@ -34,6 +39,7 @@
 #include <glob.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,17 +48,28 @@
 #include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "guest_memory.h"
 
 #define LAB_PORT "org.kvm-fpr.lab"
+#define REPORT_PORT "fpr.report"
+#define PORT_PATH_LEN 80
 #define MSR_KVM_WALL_CLOCK_NEW 0x4b564d00
 #define MIB_PAGES (1024UL * 1024 / GUEST_PAGE_SIZE)
 /* Churn looks at the port once for so many pages. */
 #define CHURN_STEP MIB_PAGES
 #define LINE_MAX_LEN 256
+/* How often the free memory is looked at. */
+#define SAMPLE_MS 20
+/* Processes of the workload forks that live at the same time, and how long. */
+#define FORKS 4
+#define FORK_MS 100
+/* The argument by which init knows that it is one of them. */
+#define FORK_ARGUMENT "fill"
 /* Each trim takes an eighth off what the lists may hold. */
 #define TRIMS 64
 
@@ -64,6 +81,9 @@ struct guest {
 	struct page_buffer work;	/* npages is 0 if there is none */
 	bool churning;
 	size_t churned;			/* pages filled in this turn */
+	unsigned int forks;		/* to keep alive */
+	unsigned int forked;		/* that are alive */
+	uint64_t lowest_free;		/* bytes */
 	uint64_t beats;
 	int64_t next_beat_ms;
 	struct verify_result total;
@@ -134,43 +154,72 @@ static void load_module(const char *path)
 	close(fd);
 }
 
-/* Opens the port whose name sysfs gives as LAB_PORT; -1 if there is none. */
-static int find_port(void)
+/* The device of the port that sysfs knows by @port, a name and a newline. */
+static bool find_port(const char *port, char *path, size_t size)
 {
-	char name[64], path[sizeof("/dev/") + sizeof(name)];
-	int fd = -1;
+	char name[64];
+	bool is_it = false;
 	glob_t found;
 	FILE *f;
 
 	if (glob("/sys/class/virtio-ports/*/name", 0, NULL, &found))
-		return -1;
-	for (size_t i = 0; i < found.gl_pathc && fd < 0; i++) {
+		return false;
+	for (size_t i = 0; i < found.gl_pathc && !is_it; i++) {
 		f = fopen(found.gl_pathv[i], "r");
 		if (!f)
 			continue;
-		if (fgets(name, sizeof(name), f) &&
-		    !strcmp(name, LAB_PORT "\n") &&
-		    sscanf(found.gl_pathv[i],
-			   "/sys/class/virtio-ports/%31[^/]", name) == 1) {
-			snprintf(path, sizeof(path), "/dev/%s", name);
-			fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-		}
+		is_it = fgets(name, sizeof(name), f) && !strcmp(name, port) &&
+			sscanf(found.gl_pathv[i],
+			       "/sys/class/virtio-ports/%31[^/]", name) == 1;
+		if (is_it)
+			snprintf(path, size, "/dev/%s", name);
 		fclose(f);
 	}
 	globfree(&found);
-	return fd;
+	return is_it;
 }
 
-static void open_port(void)
+static void wait_for_port(const char *port, char *path, size_t size)
 {
 	int64_t deadline = now_ms() + 20000;
 
 	/* The device names its ports some time after its driver was bound. */
-	while ((guest.port = find_port()) < 0) {
+	while (!find_port(port, path, size)) {
 		if (now_ms() > deadline)
-			give_up("no virtio-serial port " LAB_PORT);
+			give_up("a virtio-serial port is missing");
 		usleep(10000);
 	}
+}
+
+static void open_port(void)
+{
+	char path[PORT_PATH_LEN];
+
+	wait_for_port(LAB_PORT "\n", path, sizeof(path));
+	guest.port = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (guest.port < 0)
+		give_up(path);
+}
+
+static void spawn(char *const argv[])
+{
+	char *const no_environment[] = { NULL };
+	pid_t pid;
+
+	errno = posix_spawn(&pid, argv[0], NULL, NULL, argv, no_environment);
+	if (errno)
+		give_up(argv[0]);
+}
+
+/* What answers the host's requests for the free pages. */
+static void start_reporter(void)
+{
+	char path[PORT_PATH_LEN];
+	char *argv[] = { "/fprctl", "report", "--serve", path, NULL };
+
+	load_module("/fpr_guest.ko");
+	wait_for_port(REPORT_PORT "\n", path, sizeof(path));
+	spawn(argv);
 }
 
 /* The sum of all numbers that follow @key at the start of a line of @file. */
@@ -223,17 +272,16 @@ static void trim_percpu_lists(void)
 }
 
 /*
- * What isn't free: MemTotal less MemFree, less the pages that wait on the
- * per-CPU lists, which are as free as MemFree's but not counted there.  The
- * kernel's image and its array of struct page are not in MemTotal and come on
- * top: they are needed too, but the guest doesn't count them.
+ * What isn't free: all memory that there is, with the kernel's image and its
+ * array of struct page, which MemTotal leaves out; less MemFree, and less the
+ * pages that wait on the per-CPU lists, which are as free but not counted there.
  */
 static uint64_t needed_bytes(void)
 {
-	uint64_t total = sum_of_lines("/proc/meminfo", "MemTotal:") * 1024;
+	uint64_t present = sum_of_lines("/proc/zoneinfo", "present");
 	uint64_t buddy = sum_of_lines("/proc/meminfo", "MemFree:") * 1024;
 
-	return total - buddy - percpu_pages() * GUEST_PAGE_SIZE;
+	return (present - percpu_pages()) * GUEST_PAGE_SIZE - buddy;
 }
 
 /* Guest physical address of KVM's struct pvclock_wall_clock, 0 if not in use. */
@@ -250,6 +298,30 @@ static uint64_t wall_clock(void)
 		address = 0;
 	close(fd);
 	return address;
+}
+
+static uint64_t free_bytes(void)
+{
+	struct sysinfo info;
+
+	if (sysinfo(&info))
+		give_up("sysinfo");
+	return (uint64_t)info.freeram * info.mem_unit;
+}
+
+static void sample_free(void)
+{
+	uint64_t bytes = free_bytes();
+
+	if (bytes < guest.lowest_free)
+		guest.lowest_free = bytes;
+}
+
+static void say_free(const char *tag)
+{
+	sample_free();
+	say("free %s %" PRIu64 " %" PRIu64, tag, free_bytes(), guest.lowest_free);
+	guest.lowest_free = UINT64_MAX;
 }
 
 static void account(const struct verify_result *result)
@@ -289,6 +361,8 @@ static void handle_line(const char *line)
 		say("needed %s %" PRIu64, tag, needed_bytes());
 	else if (sscanf(line, "wallclock %31s", tag) == 1)
 		say("wallclock %s %" PRIu64, tag, wall_clock());
+	else if (sscanf(line, "free %31s", tag) == 1)
+		say_free(tag);
 	else if (sscanf(line, "verify %31s", tag) == 1)
 		verify_all(tag);
 	else
@@ -389,6 +463,42 @@ static void start_churn(size_t mib)
 	} while (guest.churned);
 }
 
+/* What the processes are that forks starts. */
+__attribute__((noreturn))
+static void fill_and_end(void)
+{
+	struct page_buffer buffer;
+	int64_t end = now_ms() + FORK_MS;
+
+	if (!buffer_create(&buffer, "fork", 8 * MIB_PAGES,
+			   5ULL << 56 | (uint64_t)getpid() << 32, false))
+		_exit(1);
+	buffer_fill(&buffer, 0, buffer.npages);
+	while (now_ms() < end)
+		usleep(1000);
+	_exit(0);
+}
+
+/* Ended ones are replaced. */
+static void keep_forks(void)
+{
+	char *argv[] = { "/init", FORK_ARGUMENT, NULL };
+
+	while (guest.forked && waitpid(-1, NULL, WNOHANG) > 0)
+		guest.forked--;
+	for (; guest.forked < guest.forks; guest.forked++)
+		spawn(argv);
+}
+
+static void start_forks(size_t mib)
+{
+	(void)mib;
+	guest.forks = FORKS;
+	/* Some turns, so that "ready" is said of a steady state. */
+	for (int64_t end = now_ms() + 10 * FORK_MS; now_ms() < end; usleep(1000))
+		keep_forks();
+}
+
 static void start_workload(const char *name, size_t mib)
 {
 	static const struct {
@@ -399,6 +509,7 @@ static void start_workload(const char *name, size_t mib)
 		{ "freed", start_freed },
 		{ "frag", start_frag },
 		{ "churn", start_churn },
+		{ "forks", start_forks },
 	};
 	size_t npages = 100 * mib * MIB_PAGES / 1024;
 
@@ -416,34 +527,53 @@ static void start_workload(const char *name, size_t mib)
 	give_up("lab_workload");
 }
 
-int main(void)
+static int64_t time_to_wait(void)
+{
+	int64_t wait = guest.next_beat_ms - now_ms();
+
+	if (guest.churning)
+		return 0;
+	if (guest.forks)
+		return 1;
+	return wait < SAMPLE_MS ? wait : SAMPLE_MS;
+}
+
+int main(int argc, char **argv)
 {
 	/* What the kernel doesn't know on its command line, init's environment is. */
 	const char *workload = getenv("lab_workload");
 	const char *mib = getenv("lab_mib");
 
+	if (argc == 2 && !strcmp(argv[1], FORK_ARGUMENT) && getpid() != 1)
+		fill_and_end();
+
+	guest.lowest_free = UINT64_MAX;
 	mount_kernel_filesystems();
 	load_module("/virtio_balloon.ko");
 	load_module("/msr.ko");
 	open_port();
+	if (getenv("lab_report"))
+		start_reporter();
 	start_workload(workload ? workload : "", mib ? strtoul(mib, NULL, 10) : 0);
 
 	for (;;) {
 		struct pollfd pfd = { .fd = guest.port, .events = POLLIN };
-		int64_t wait = guest.next_beat_ms - now_ms();
 
-		if (wait <= 0) {
+		if (now_ms() >= guest.next_beat_ms) {
 			beat();
 			continue;
 		}
+		sample_free();
 		/* POLLHUP, no host, stays on: then poll() would not wait. */
-		if (poll(&pfd, 1, guest.churning ? 0 : wait) > 0) {
+		if (poll(&pfd, 1, time_to_wait()) > 0) {
 			if (pfd.revents & POLLIN)
 				handle_input();
 			else if (!guest.churning)
-				usleep(10000);
+				usleep(guest.forks ? 1000 : 10000);
 		}
 		if (guest.churning)
 			churn_step();
+		if (guest.forks)
+			keep_forks();
 	}
 }

@@ -21,6 +21,7 @@ sys.dont_write_bytecode = True  # the checkout stays as it is
 
 # pylint: disable=wrong-import-position
 from fprlab import MODES, WORKLOADS, LabError  # noqa: E402
+from fprlab.agent import BEHAVIOURS  # noqa: E402
 from fprlab.machine import Emulator  # noqa: E402
 from fprlab.migration import Run, migrate  # noqa: E402
 
@@ -73,16 +74,19 @@ def parse_arguments() -> argparse.Namespace:
                         help="limit for each run (default: 180)")
     parser.add_argument("--expect-stock", action="store_true",
                         help="the kernel has no filter: filter-hint must warn and do without")
+    parser.add_argument("--agent", type=names(tuple(BEHAVIOURS)), default=[""], metavar="NAME,...",
+                        help="with the mode filter-report: one that reports what it should not, "
+                             f"in the place of the guest's own ({', '.join(BEHAVIOURS)})")
     parser.add_argument("--logs", type=Path, metavar="DIR", help="keep the logs of failed runs")
     return parser.parse_args()
 
 
 def planned_runs(args: argparse.Namespace) -> list[Run]:
     """All repeats, in an order in which a machine's slow minute hits every mode."""
-    chosen = list(itertools.product(range(1, args.repeat + 1), args.workload, args.mode))
+    chosen = list(itertools.product(range(1, args.repeat + 1), args.workload, args.mode, args.agent))
     return [Run(workload, mode, repeat, args.bandwidth << 20, args.timeout, args.expect_stock,
-                f"run {number} of {len(chosen)}: {workload}, {mode}")
-            for number, (repeat, workload, mode) in enumerate(chosen, 1)]
+                f"run {number} of {len(chosen)}: {workload}, {mode}{', ' * bool(agent)}{agent}", agent)
+            for number, (repeat, workload, mode, agent) in enumerate(chosen, 1)]
 
 
 def show_logs(run: Run, directory: Path, keep: Optional[Path]) -> None:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The lab's migrations: guests, measurements, and how they are shown."""
 
-WORKLOADS = ("idle", "freed", "frag", "churn")
-MODES = ("plain", "hint", "filter-hint")
+WORKLOADS = ("idle", "freed", "frag", "churn", "forks")
+MODES = ("plain", "hint", "filter-hint", "filter-report")
+FILTER_MODES = ("filter-hint", "filter-report")
 
 
 class LabError(Exception):

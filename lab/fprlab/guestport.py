@@ -67,6 +67,11 @@ class GuestPort:
         """Memory that isn't free, as the guest counts it."""
         return int(self.wait_for(self.send("needed") + " "))
 
+    def free_bytes(self) -> tuple[int, int]:
+        """Memory that is free now, and the least since this was asked last."""
+        now, lowest = self.wait_for(self.send("free") + " ").split()
+        return int(now), int(lowest)
+
     def wall_clock(self) -> int:
         """Guest physical address of the time that KVM keeps there, 0 if nowhere."""
         return int(self.wait_for(self.send("wallclock") + " "))

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Optional
 
-from . import LabError
+from . import FILTER_MODES, LabError
 from .drops import EVENT
 from .guestport import GuestPort
 from .qmp import Qmp
@@ -30,6 +30,7 @@ BALLOON = {
     "plain": "virtio-balloon-pci",
     "hint": "virtio-balloon-pci,iothread=io0,free-page-hint=on",
     "filter-hint": "virtio-balloon-pci,iothread=io0,free-page-hint=on,free-page-filter=on",
+    "filter-report": "virtio-balloon-pci",
 }
 
 
@@ -45,8 +46,18 @@ class Emulator:
     append: str = ""  # to the guest's kernel command line
 
 
+def report_arguments(directory: Path, agent: Optional[Path]) -> list[str]:
+    """The port at which the guest reports, and what asks there, or at another agent."""
+    return [
+        "-chardev", f"socket,id=report,path={directory}/report,server=on,wait=off",
+        "-device", "virtserialport,chardev=report,name=fpr.report",
+        "-chardev", f"socket,id=agent,path={agent or directory / 'report'}",
+        "-object", "free-page-report,id=report0,chardev=agent",
+    ]
+
+
 def command_line(emulator: Emulator, workload: str, mode: str, directory: Path,
-                 incoming: Optional[Path]) -> list[str]:
+                 incoming: Optional[Path], agent: Optional[Path] = None) -> list[str]:
     """QEMU's arguments; source and destination differ in nothing but incoming."""
     # Emulated below KVM, the sizes of XSAVE areas make the guest's kernel warn, and the
     # virtual GIF is lost now and then: the destination then refuses the state of a
@@ -60,7 +71,8 @@ def command_line(emulator: Emulator, workload: str, mode: str, directory: Path,
         "-object", "iothread,id=io0",
         "-kernel", str(emulator.guest / "vmlinuz"), "-initrd", str(emulator.guest / "initrd.img"),
         "-append", f"{KERNEL_COMMAND_LINE} {emulator.append} "
-                   f"lab_workload={workload} lab_mib={emulator.guest_mib}",
+                   f"lab_workload={workload} lab_mib={emulator.guest_mib}"
+                   f"{' lab_report=yes' if mode == 'filter-report' else ''}",
         "-qmp", f"unix:{directory}/qmp,server=on,wait=off",
         "-serial", f"file:{directory}/console",
         "-device", "virtio-serial-pci",
@@ -68,11 +80,13 @@ def command_line(emulator: Emulator, workload: str, mode: str, directory: Path,
         "-device", "virtserialport,chardev=lab,name=org.kvm-fpr.lab",
         "-device", BALLOON[mode],
     ]
+    if mode == "filter-report":
+        args += report_arguments(directory, agent)
     if emulator.firmware:
         args += ["-L", emulator.firmware]
     if incoming:
         args += ["-S", "-incoming", f"unix:{incoming}"]
-    elif mode == "filter-hint":
+    elif mode in FILTER_MODES:
         args += ["-trace", f"enable={EVENT},file={directory}/trace"]
     return args
 
@@ -81,12 +95,12 @@ class Machine:
     """A running QEMU."""
 
     def __init__(self, emulator: Emulator, workload: str, mode: str, directory: Path,
-                 incoming: Optional[Path] = None) -> None:
+                 incoming: Optional[Path] = None, agent: Optional[Path] = None) -> None:
         directory.mkdir()
         self.directory = directory
         with (directory / "stderr").open("wb") as stderr:
             self._process = subprocess.Popen(
-                command_line(emulator, workload, mode, directory, incoming),
+                command_line(emulator, workload, mode, directory, incoming, agent),
                 stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr)
         self.pid = self._process.pid
         try:

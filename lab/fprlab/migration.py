@@ -9,7 +9,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Callable, Iterator, Optional
 
-from . import LabError
+from . import FILTER_MODES, LabError
+from .agent import Agent
 from .drops import dropped_pages
 from .guestport import Verified
 from .machine import Emulator, Machine
@@ -17,6 +18,7 @@ from .ram import PAGE, differing_pages, differs_in_wall_clock_only, find_ram, fi
 
 SECONDS_BETWEEN_CHECKS = 2.0
 SECONDS_BETWEEN_NOTES = 5.0
+MAX_GROWTH_MIB = 64
 UNLIMITED = 1 << 40  # bytes a second, more than any machine here moves
 
 
@@ -29,8 +31,9 @@ class Run:
     repeat: int
     bandwidth: int  # bytes a second, 0: no cap
     timeout: int  # seconds for everything
-    expect_stock: bool  # this kernel has no filter: filter-hint has to fall back
+    expect_stock: bool  # this kernel has no filter: filter modes have to fall back
     label: str  # for progress
+    agent: str = ""  # of fprlab.agent, in the place of the guest's own
 
 
 class Stage:
@@ -67,6 +70,29 @@ def time_limit(seconds: int, stage: Stage) -> Iterator[None]:
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, previous)
+
+
+def start_agent(run: Run, emulator: Emulator, path: Path, stack: contextlib.ExitStack) -> Optional[Path]:
+    """The socket of the agent that the source asks, if not the guest's own."""
+    if not run.agent:
+        return None
+    agent = Agent(path, run.agent, emulator.guest_mib << 8)
+    stack.callback(agent.end)
+    return path
+
+
+def resident_mib(pid: int) -> int:
+    """Memory of a process that is its own, without the guest's or files'."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
+        if line.startswith("Private_Dirty:"):
+            return int(line.split()[1]) >> 10
+    raise LabError(f"no memory figures of process {pid}")
+
+
+def check_growth(run: Run, mib: int) -> None:
+    """What an agent sends must not pile up in QEMU."""
+    if run.agent and mib > MAX_GROWTH_MIB:
+        raise LabError(f"QEMU grew by {mib} MiB with the {run.agent} agent")
 
 
 def start_migration(source: Machine, run: Run, target: Path) -> None:
@@ -108,7 +134,7 @@ def check_filter(run: Run, info: dict[str, Any], source: Machine) -> dict[str, A
     """The filter's counters. A run that was to use the filter and didn't is an
     error, and so is a fallback that didn't warn exactly once."""
     counters = info.get("free-page-filter", {})
-    if run.mode != "filter-hint":
+    if run.mode not in FILTER_MODES:
         if counters:
             raise LabError("QEMU shows a free page filter that was not asked for")
         return {}
@@ -124,6 +150,11 @@ def check_filter(run: Run, info: dict[str, Any], source: Machine) -> dict[str, A
         raise LabError(f"QEMU did not use the filter: {blocked}")
     if not counters.get("epochs", 0):
         raise LabError("QEMU did not use the filter: no epoch was begun")
+    if run.agent:
+        if counters.get("reports", 0) or counters.get("dropped-pages", 0):
+            raise LabError(f"QEMU believed the {run.agent} agent")
+    elif run.mode == "filter-report" and not counters.get("reports", 0):
+        raise LabError("the guest made no report in time")
     return counters
 
 
@@ -141,7 +172,7 @@ def compare_ram(run: Run, source: Machine, destination: Machine, size: int,
     stock_hints = run.mode == "hint" or run.mode == "filter-hint" and run.expect_stock
     if differing and not stock_hints:
         dropped: set[int] = set()
-        if run.mode == "filter-hint":
+        if run.mode in FILTER_MODES:
             with (source.directory / "trace").open(encoding="utf-8", errors="replace") as trace:
                 dropped = dropped_pages(trace, left.block)
         lost = [page for page in differing if page not in dropped]
@@ -180,7 +211,7 @@ def check_consoles(machines: list[Machine]) -> None:
 
 
 def result_of(run: Run, guest_mib: int, info: dict[str, Any], counters: dict[str, Any],
-              needed: int, differing: int, checks: list[Verified]) -> dict[str, Any]:
+              needed: int, held: int, differing: int, checks: list[Verified]) -> dict[str, Any]:
     """One object of out/demo.json."""
     ram = info["ram"]
     return {
@@ -196,6 +227,7 @@ def result_of(run: Run, guest_mib: int, info: dict[str, Any], counters: dict[str
         "filtered_pages": counters.get("filtered-pages", 0),
         "confirmed_pages": counters.get("confirmed-pages", 0),
         "needed_bytes": needed,
+        "held_bytes": held,
         "verified": True,
         "verified_pages": [check.pages for check in checks],
         "differing_pages": differing,
@@ -203,6 +235,9 @@ def result_of(run: Run, guest_mib: int, info: dict[str, Any], counters: dict[str
         "bandwidth": run.bandwidth,
         "guest_mib": guest_mib,
         "epochs": counters.get("epochs", 0),
+        "reports": counters.get("reports", 0),
+        "discarded_reports": counters.get("discarded-reports", 0),
+        "first_report_ms": counters.get("first-report-ms"),
     }
 
 
@@ -214,7 +249,8 @@ def migrate(run: Run, emulator: Emulator, directory: Path,
     with contextlib.ExitStack() as stack:
         stack.enter_context(time_limit(run.timeout, stage))
         stage.enter("starting the guest")
-        source = Machine(emulator, run.workload, run.mode, directory / "source")
+        agent = start_agent(run, emulator, directory / "agent", stack)
+        source = Machine(emulator, run.workload, run.mode, directory / "source", agent=agent)
         stack.callback(source.end)
         destination = Machine(emulator, run.workload, run.mode, directory / "destination", target)
         stack.callback(destination.end)
@@ -222,9 +258,12 @@ def migrate(run: Run, emulator: Emulator, directory: Path,
 
         wall_clock = source.port.wall_clock()
         needed = source.port.needed_bytes()
+        free, _ = source.port.free_bytes()
         stage.enter("migrating")
+        memory = resident_mib(source.pid)
         start_migration(source, run, target)
         info = wait_completed(source, stage)
+        check_growth(run, resident_mib(source.pid) - memory)
         counters = check_filter(run, info, source)
 
         stage.enter("comparing memory")
@@ -235,6 +274,8 @@ def migrate(run: Run, emulator: Emulator, directory: Path,
         stage.enter("checking the guest on the destination")
         checks = resume_and_check(destination)
         check_guest(checks)
+        # The guest has gone on counting, with what it remembers of the source.
+        held = max(0, free - destination.port.free_bytes()[1])
         check_consoles([source, destination])
         stage.enter("verified")
-    return result_of(run, emulator.guest_mib, info, counters, needed, differing, checks)
+    return result_of(run, emulator.guest_mib, info, counters, needed, held, differing, checks)

@@ -11,9 +11,10 @@ from . import MODES, WORKLOADS
 
 MIB = 1 << 20
 MEDIANS = ("sent_bytes", "pages_normal", "total_ms", "downtime_ms", "rounds",
-           "filtered_pages", "confirmed_pages", "needed_bytes")
+           "filtered_pages", "confirmed_pages", "needed_bytes", "held_bytes")
 HEAD = ("workload", "mode", "sent MiB", "x plain", "pages", "total ms", "x plain", "downtime ms",
-        "rounds", "filtered", "confirmed", "needed MiB", "sent/needed", "verified")
+        "rounds", "filtered", "confirmed", "needed MiB", "sent/needed",
+        "held MiB", "verified")
 
 Result = dict[str, Any]
 
@@ -59,7 +60,7 @@ def cells(row: Result, plain: Optional[Result]) -> list[str]:
         f"{row['total_ms']:.0f}", ratio(row, plain, "total_ms"), f"{row['downtime_ms']:.0f}",
         f"{row['rounds']:g}", f"{row['filtered_pages']:.0f}", f"{row['confirmed_pages']:.0f}",
         f"{row['needed_bytes'] / MIB:.1f}", f"{row['sent_bytes'] / row['needed_bytes']:.2f}",
-        verified]
+        f"{row['held_bytes'] / MIB:.1f}", verified]
 
 
 def format_table(rows: Sequence[Result]) -> str:
