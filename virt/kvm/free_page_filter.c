@@ -18,6 +18,7 @@
 #include <linux/bitmap.h>
 #include <linux/capability.h>
 #include <linux/kvm_fpr.h>
+#include <linux/once.h>
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -57,7 +58,20 @@ struct fpr_chunk {
 };
 
 /* One counter for all VMs, so that no number is ever used twice. */
-static atomic64_t fpr_last_epoch = ATOMIC64_INIT(0);
+static atomic64_t fpr_nr_epochs = ATOMIC64_INIT(0);
+
+/*
+ * Epochs are numbered from a random number on: a report that belongs to one of
+ * another host, or from before KVM was loaded again, waits in some buffer of a
+ * migrated guest and must not be taken for one of ours.  Below 2^52, for JSON.
+ */
+static u64 fpr_new_epoch(void)
+{
+	static u64 base;
+
+	get_random_once(&base, sizeof(base));
+	return (base >> 13) + atomic64_inc_return(&fpr_nr_epochs);
+}
 
 bool __weak kvm_arch_fpr_supported(struct kvm *kvm)
 {
@@ -204,7 +218,7 @@ static u64 fpr_begin_epoch(struct kvm *kvm, bool candidates)
 
 	lockdep_assert_held(&kvm->slots_lock);
 
-	epoch = atomic64_inc_return(&fpr_last_epoch);
+	epoch = fpr_new_epoch();
 	kvm->fpr.epoch = 0;
 	kvm->fpr.arming = epoch;
 

@@ -54,7 +54,8 @@
  * @flags:	in: KVM_FPR_FLAG_CANDIDATES or 0
  * @pad:	in: must be 0
  * @epoch:	in: 0, or with KVM_FPR_FLAG_CANDIDATES what an interrupted call
- *		returned; out: the number of the epoch that began, never 0
+ *		returned; out: the number of the epoch that began, never 0,
+ *		below 2^52
  * @gpa:	in: with KVM_FPR_FLAG_CANDIDATES the first guest physical address
  *		of the range that the candidates lie in, in bytes, a multiple of
  *		the page size, else 0; out: the first one not yet done

@@ -575,6 +575,17 @@ TEST_F(fpr, stale_epoch)
 	assert_refused(self, ESTALE, &args);
 }
 
+/* Numbers of another host's, or of KVM before it was loaded again, are no good. */
+TEST_F(fpr, epochs_begin_anywhere)
+{
+	uint64_t epoch = arm(self);
+
+	/* Fails once in a million by chance. */
+	ASSERT_LT(1ull << 32, epoch);
+	ASSERT_LT(epoch, 1ull << 52);
+	ASSERT_LT(epoch, arm(self));
+}
+
 TEST_F(fpr, slot_without_logging)
 {
 	struct bitmap all = bits(0, NPAGES), confirmed;
