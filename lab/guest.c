@@ -66,7 +66,7 @@
 /* How often the free memory is looked at. */
 #define SAMPLE_MS 20
 /* Processes of the workload forks that live at the same time, and how long. */
-#define FORKS 4
+#define FORKS 8
 #define FORK_MS 100
 /* The argument by which init knows that it is one of them. */
 #define FORK_ARGUMENT "fill"
