@@ -13,6 +13,7 @@
 #include "cli.h"
 
 #define HELP_WIDTH	78
+#define MAX_SECONDS	1000000
 
 /* getopt_long()'s value of a long option: what no short option can be. */
 #define OPT_VAL(id)	(256 + (int)(id))
@@ -285,5 +286,16 @@ enum fpr_status cli_bytes(const char *name, const char *text, uint64_t *bytes)
 		return FPR_USAGE;
 	}
 	*bytes = number;
+	return FPR_OK;
+}
+
+enum fpr_status cli_seconds(const char *name, const char *text, uint64_t *seconds)
+{
+	if (!text)
+		return FPR_OK;
+	if (cli_number(text, NULL, seconds) || !*seconds || *seconds > MAX_SECONDS) {
+		warnx("%s %s: give a number of seconds, from 1 to %d", name, text, MAX_SECONDS);
+		return FPR_USAGE;
+	}
 	return FPR_OK;
 }

@@ -13,11 +13,15 @@ enum cli_option_id {
 	OPT_EPOCH,
 	OPT_EXEC,
 	OPT_GPA,
+	OPT_GUEST,
 	OPT_HELP,
 	OPT_JSON,
+	OPT_MAX_MEMORY,
 	OPT_SERVE,
 	OPT_SIZE,
 	OPT_SOURCE,
+	OPT_TIMEOUT,
+	OPT_WATCH,
 	NR_OPTS,
 };
 
@@ -70,6 +74,14 @@ enum fpr_status cli_epoch(const struct cli_args *args, uint64_t *epoch);
  * multiples of the page size.
  */
 enum fpr_status cli_bytes(const char *name, const char *text, uint64_t *bytes);
+
+/**
+ * cli_seconds - the value of an option that counts seconds, from 1 on
+ * @name: the option, for the message
+ * @text: its value, or NULL if it was not given
+ * @seconds: left alone if the option was not given
+ */
+enum fpr_status cli_seconds(const char *name, const char *text, uint64_t *seconds);
 
 /**
  * cli_number - parse a whole string as a decimal or 0x number

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* In the guest: the ways to its host. */
+/* Ways between a guest and its host: a vsock, or a path. */
 #include <err.h>
 #include <errno.h>
 #include <limits.h>
@@ -37,23 +37,20 @@ static int parse_cid(const char *text, const char **end, unsigned int *cid)
 	return 0;
 }
 
-enum fpr_status endpoint_parse(struct endpoint *endpoint, const char *name)
+int endpoint_parse(struct endpoint *endpoint, const char *name)
 {
 	uint64_t port;
 	const char *end;
 
 	*endpoint = (struct endpoint) { .name = name };
 	if (strncmp(name, "vsock:", 6))
-		return FPR_OK;
+		return 0;
 	if (parse_cid(name + 6, &end, &endpoint->cid) || *end != ':' ||
-	    cli_number(end + 1, NULL, &port) || port >= UINT_MAX) {
-		warnx("%s: give vsock:CID:PORT, such as vsock:host:1024, or for --serve vsock:any:1024",
-		      name);
-		return FPR_USAGE;
-	}
+	    cli_number(end + 1, NULL, &port) || port >= UINT_MAX)
+		return -1;
 	endpoint->is_vsock = true;
 	endpoint->port = (unsigned int)port;
-	return FPR_OK;
+	return 0;
 }
 
 static struct sockaddr_vm address_of(const struct endpoint *endpoint)

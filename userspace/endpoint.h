@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* In the guest: the ways to its host. */
+/* Ways between a guest and its host: a vsock, or a path. */
 #ifndef FPRCTL_ENDPOINT_H
 #define FPRCTL_ENDPOINT_H
 
@@ -19,8 +19,12 @@ struct endpoint {
 	unsigned int port;
 };
 
-/* endpoint_parse - "vsock:CID:PORT", where CID may be "any" or "host", or a path */
-enum fpr_status endpoint_parse(struct endpoint *endpoint, const char *name);
+/**
+ * endpoint_parse - "vsock:CID:PORT", where CID may be "any" or "host", or a path
+ *
+ * Return: 0, or -1 where what follows "vsock:" is wrong, and nothing was said.
+ */
+int endpoint_parse(struct endpoint *endpoint, const char *name);
 
 /* endpoint_connect - connect to a vsock; @fd: out */
 enum fpr_status endpoint_connect(const struct endpoint *endpoint, int *fd);

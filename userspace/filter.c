@@ -5,11 +5,12 @@
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <linux/kvm_fpr.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "filter.h"
 #include "vm.h"
 
@@ -57,14 +58,6 @@ static enum fpr_status explain(const struct filter *filter, const char *name)
 	return FPR_ERROR;
 }
 
-static uint64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
 int filter_probe(uint32_t *flags)
 {
 	int fd, mask, saved;
@@ -87,7 +80,7 @@ enum fpr_status filter_open(struct filter *filter, const char *vm)
 	enum fpr_status status;
 
 	*filter = (struct filter) { 0 };
-	status = vm_open(vm, &filter->vm_fd);
+	status = vm_open(vm, &filter->vm_fd, &filter->pidfd);
 	if (status)
 		return status;
 	filter->probed = !filter_probe(&filter->flags);
@@ -102,11 +95,11 @@ enum fpr_status filter_arm(const struct filter *filter, uint64_t *epoch,
 			   uint64_t *us)
 {
 	struct kvm_fpr_arm arm = { 0 };
-	uint64_t start = now_us();
+	uint64_t start = clock_us();
 
 	if (ioctl(filter->vm_fd, KVM_FPR_ARM, &arm))
 		return explain(filter, "arm");
-	*us = now_us() - start;
+	*us = clock_us() - start;
 	*epoch = arm.epoch;
 	return FPR_OK;
 }
@@ -115,7 +108,7 @@ enum fpr_status filter_disarm(const struct filter *filter, uint64_t epoch,
 			      uint64_t *us)
 {
 	struct kvm_fpr_disarm disarm = { .epoch = epoch };
-	uint64_t start = now_us();
+	uint64_t start = clock_us();
 
 	if (ioctl(filter->vm_fd, KVM_FPR_DISARM, &disarm)) {
 		if (errno == ESTALE) {
@@ -125,8 +118,37 @@ enum fpr_status filter_disarm(const struct filter *filter, uint64_t epoch,
 		}
 		return explain(filter, "disarm");
 	}
-	*us = now_us() - start;
+	*us = clock_us() - start;
 	return FPR_OK;
+}
+
+/* A descriptor of a process can be read when it has ended. */
+static bool process_ended(int pidfd)
+{
+	struct pollfd pfd = { .fd = pidfd, .events = POLLIN };
+
+	return poll(&pfd, 1, 0) > 0;
+}
+
+enum fpr_status filter_check(const struct filter *filter)
+{
+	/* One that never is: all that can be wrong with the VM is found first. */
+	struct kvm_fpr_disarm disarm = { .epoch = UINT64_MAX };
+
+	if (process_ended(filter->pidfd)) {
+		warnx("filter: the VM is gone: its process has ended");
+		return FPR_ERROR;
+	}
+	if (ioctl(filter->vm_fd, KVM_FPR_DISARM, &disarm) && errno != ESTALE)
+		return explain(filter, "filter");
+	return FPR_OK;
+}
+
+void filter_abandon(const struct filter *filter, uint64_t epoch)
+{
+	struct kvm_fpr_disarm disarm = { .epoch = epoch };
+
+	ioctl(filter->vm_fd, KVM_FPR_DISARM, &disarm);
 }
 
 /* Done, or -1 with errno; EINTR: @stop was set before it was done. */
@@ -155,10 +177,10 @@ enum fpr_status filter_set(const struct filter *filter, struct filter_range *ran
 		.bitmap = (uintptr_t)range->report,
 		.confirmed = (uintptr_t)range->confirmed,
 	};
-	uint64_t start = now_us();
+	uint64_t start = clock_us();
 	int r = set_all(filter->vm_fd, &set, stop);
 
-	*us = now_us() - start;
+	*us = clock_us() - start;
 	range->nr_filtered = set.nr_filtered;
 	range->nr_confirmed = set.nr_confirmed;
 	if (!r)

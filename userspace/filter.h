@@ -13,11 +13,13 @@
 /**
  * struct filter - a VM and what is known of the kernel's filter
  * @vm_fd: the VM
+ * @pidfd: the process that runs it, or -1 where that is not known
  * @probed: /dev/kvm could be asked
  * @flags: KVM_FPR_FLAG_* that the kernel supports, if @probed
  */
 struct filter {
 	int vm_fd;
+	int pidfd;
 	bool probed;
 	uint32_t flags;
 };
@@ -72,8 +74,19 @@ enum fpr_status filter_arm(const struct filter *filter, uint64_t *epoch,
 enum fpr_status filter_set(const struct filter *filter, struct filter_range *range,
 			   const volatile sig_atomic_t *stop, uint64_t *us);
 
+/**
+ * filter_check - whether the ioctls can do anything for this VM
+ *
+ * They can where its process has ended, as our descriptor is one of the VM, but to no
+ * purpose: that is an error, too.  Nothing is changed by it, whoever has armed the VM.
+ */
+enum fpr_status filter_check(const struct filter *filter);
+
 /** filter_disarm - end @epoch, or whichever there is if it is 0 */
 enum fpr_status filter_disarm(const struct filter *filter, uint64_t epoch,
 			      uint64_t *us);
+
+/** filter_abandon - end @epoch if it is still the VM's; nothing is said */
+void filter_abandon(const struct filter *filter, uint64_t epoch);
 
 #endif

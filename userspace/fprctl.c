@@ -13,6 +13,7 @@
 
 #include "cli.h"
 #include "filter.h"
+#include "filter_verb.h"
 #include "fprctl.h"
 #include "free_source.h"
 #include "report_verb.h"
@@ -151,6 +152,15 @@ static const struct cli_option disarm_options[] = {
 	{ 0 }
 };
 
+static const struct cli_option filter_options[] = {
+	{ OPT_GUEST, "guest", "ENDPOINT", "where the guest answers" },
+	{ OPT_WATCH, "watch", "SECONDS", "again every SECONDS, until a signal comes" },
+	{ OPT_TIMEOUT, "timeout", "SECONDS", "how long to wait for the report (default 10)" },
+	{ OPT_MAX_MEMORY, "max-memory", "S", "refuse reports about more memory (default 16T)" },
+	JSON_OPTION,
+	{ 0 }
+};
+
 static const struct cli_option report_options[] = {
 	{ OPT_SERVE, "serve", "ENDPOINT", "answer requests for as long as it runs" },
 	{ OPT_SOURCE, "source", "NAME", "device (default) or kpageflags" },
@@ -238,6 +248,37 @@ VM_HELP
 		.options = disarm_options,
 		.run = run_disarm,
 		.details = VM_HELP,
+	},
+	{
+		.name = "filter",
+		.operands = "VM",
+		.min_operands = 1,
+		.max_operands = 1,
+		.summary = "Ask a guest for its free pages and drop them from the dirty log",
+		.options = filter_options,
+		.run = filter_verb_run,
+		.details =
+"Begins an epoch, asks the guest, where fprctl report --serve answers, and hands\n"
+"the report over when all of it has come and is right. Else the epoch ends, and\n"
+"nothing is dropped. ENDPOINT is one of\n"
+"  unix:PATH        a socket, such as that of QEMU's chardev of a virtserialport\n"
+"  vsock:CID:PORT   the guest's CID, and where fprctl report listens there\n"
+"  the path of a character device, such as a pty of QEMU\n"
+"\n"
+"--watch prints one line, or object, for each round. A round that fails because\n"
+"the guest is away, late or wrong, or another ended the epoch, is one line on\n"
+"stderr. It ends, and its epoch with it, on SIGINT and SIGTERM with status 0,\n"
+"and with an error where no later round can do better: the VM is gone, the guest\n"
+"refuses, its pages have another size, or its memory exceeds --max-memory.\n"
+"\n"
+"A guest may send what it likes. It costs at most the time of --timeout, and one\n"
+"bit a page of --max-memory.\n"
+"\n"
+VM_HELP
+"\n"
+"Examples:\n"
+"  fprctl filter 4321 --guest unix:/run/vm/report.sock --json\n"
+"  fprctl filter 4321 --guest vsock:3:1024 --watch 5\n",
 	},
 	{
 		.name = "report",

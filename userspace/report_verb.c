@@ -177,6 +177,15 @@ static enum fpr_status check_usage(const struct cli_args *args)
 	return FPR_OK;
 }
 
+static enum fpr_status parse_endpoint(struct endpoint *endpoint, const char *name)
+{
+	if (!endpoint_parse(endpoint, name))
+		return FPR_OK;
+	warnx("%s: give vsock:CID:PORT, such as vsock:host:1024, or for --serve vsock:any:1024",
+	      name);
+	return FPR_USAGE;
+}
+
 enum fpr_status report_run(const struct cli_args *args)
 {
 	const char *serve_at = args->option[OPT_SERVE];
@@ -187,7 +196,7 @@ enum fpr_status report_run(const struct cli_args *args)
 
 	status = check_usage(args);
 	if (!status)
-		status = endpoint_parse(&endpoint, serve_at ? serve_at : args->operand[0]);
+		status = parse_endpoint(&endpoint, serve_at ? serve_at : args->operand[0]);
 	if (!status)
 		status = cli_epoch(args, &epoch);
 	if (!status)

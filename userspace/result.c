@@ -17,16 +17,32 @@ void result_print_json(FILE *f, struct json_object *object)
 	json_object_put(object);
 }
 
+static void print_text(FILE *f, const struct result *r)
+{
+	fprintf(f, "%s: %llu%s%s", r->label, (unsigned long long)r->value,
+		r->unit ? " " : "", r->unit ? r->unit : "");
+}
+
+void result_print_line(FILE *f, const struct result *results)
+{
+	const struct result *r;
+
+	for (r = results; r->key; r++) {
+		print_text(f, r);
+		fputs(r[1].key ? ", " : "\n", f);
+	}
+}
+
 void result_print(FILE *f, const struct result *results, bool json)
 {
 	const struct result *r;
 	struct json_object *object;
 
 	if (!json) {
-		for (r = results; r->key; r++)
-			fprintf(f, "%s: %llu%s%s\n", r->label,
-				(unsigned long long)r->value,
-				r->unit ? " " : "", r->unit ? r->unit : "");
+		for (r = results; r->key; r++) {
+			print_text(f, r);
+			fputc('\n', f);
+		}
 		return;
 	}
 

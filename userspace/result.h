@@ -18,6 +18,9 @@ struct result {
 /** result_print - print all of @results, one a line or as JSON */
 void result_print(FILE *f, const struct result *results, bool json);
 
+/** result_print_line - print all of @results on one line */
+void result_print_line(FILE *f, const struct result *results);
+
 struct json_object;
 
 /** result_print_json - print @object on a line of its own and release it */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* In the guest: a whole response, from reading the free pages to the last byte. */
 #include <string.h>
-#include <time.h>
 
 #include "free_reader.h"
+#include "clock.h"
 #include "send_report.h"
 #include "wire.h"
 
@@ -67,21 +67,13 @@ static enum fpr_status send_windows(struct buffer *buffer, struct wire_encoder *
 	}
 }
 
-static uint64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
 enum fpr_status send_report(const struct free_source *source, uint64_t tag,
 			    const struct sink *sink, struct send_stats *stats)
 {
 	struct buffer buffer = { .sink = sink };
 	struct wire_encoder encoder;
 	struct free_reader reader;
-	uint64_t start = now_us();
+	uint64_t start = clock_us();
 	enum fpr_status status;
 
 	status = free_reader_start(&reader, source);
@@ -103,7 +95,7 @@ enum fpr_status send_report(const struct free_source *source, uint64_t tag,
 		.pages = source->bytes * 8,
 		.free = encoder.nr_free,
 		.bytes = buffer.sent,
-		.us = now_us() - start,
+		.us = clock_us() - start,
 	};
 	return status;
 }

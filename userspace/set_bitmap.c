@@ -2,7 +2,6 @@
 /* fprctl set-bitmap: arm, take a report, hand it over. */
 #include <err.h>
 #include <linux/kvm_fpr.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include "report.h"
 #include "result.h"
 #include "set_bitmap.h"
+#include "stop.h"
 
 /* Everything that set-bitmap was asked for, and what it has so far. */
 struct set_bitmap {
@@ -27,22 +27,6 @@ struct set_bitmap {
 	uint64_t arm_us;
 	uint64_t set_us;
 };
-
-static volatile sig_atomic_t stop;
-
-static void on_stop(int signal)
-{
-	stop = signal;
-}
-
-/* Until now a signal ends fprctl; from now on there is something to undo. */
-static void catch_signals(void)
-{
-	struct sigaction action = { .sa_handler = on_stop };
-
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-}
 
 static enum fpr_status open_source(const struct cli_args *args,
 				   struct set_bitmap *set)
@@ -141,9 +125,10 @@ static enum fpr_status hand_over(struct set_bitmap *set)
 	enum fpr_status status;
 	struct outfile out;
 
-	catch_signals();
+	/* Until now a signal ends fprctl; from now on there is something to undo. */
+	stop_catch();
 	if (!set->confirmed_path)
-		return filter_set(&set->filter, range, &stop, &set->set_us);
+		return filter_set(&set->filter, range, &stop_signal, &set->set_us);
 
 	/* Zeroed: where the kernel wrote nothing, nothing is confirmed. */
 	range->confirmed = calloc(1, set->report.len);
@@ -153,7 +138,7 @@ static enum fpr_status hand_over(struct set_bitmap *set)
 	}
 	status = outfile_open(&out, set->confirmed_path, set->report.len);
 	if (!status) {
-		status = filter_set(&set->filter, range, &stop, &set->set_us);
+		status = filter_set(&set->filter, range, &stop_signal, &set->set_us);
 		if (status)
 			outfile_abandon(&out);
 		else

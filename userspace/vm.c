@@ -200,14 +200,13 @@ static enum fpr_status take_only_vm(pid_t pid, int pidfd,
 	return status;
 }
 
-static enum fpr_status only_vm_of(pid_t pid, int *vm_fd)
+static enum fpr_status only_vm_of(pid_t pid, int *vm_fd, int *pidfd)
 {
 	enum fpr_status status;
 	struct vm_list list;
-	int pidfd;
 
 	/* Opened first: from here on the pid can not become another process. */
-	status = open_process(pid, &pidfd);
+	status = open_process(pid, pidfd);
 	if (status)
 		return status;
 
@@ -219,24 +218,17 @@ static enum fpr_status only_vm_of(pid_t pid, int *vm_fd)
 			warn("/proc/%d/fd", pid);
 		status = FPR_ERROR;
 	} else {
-		status = take_only_vm(pid, pidfd, &list, vm_fd);
+		status = take_only_vm(pid, *pidfd, &list, vm_fd);
 		free(list.fd);
 	}
-	close(pidfd);
 	return status;
 }
 
-static enum fpr_status vm_of(pid_t pid, int fd, int *vm_fd)
+static enum fpr_status vm_of(pid_t pid, int fd, int *vm_fd, int *pidfd)
 {
-	enum fpr_status status;
-	int pidfd;
+	enum fpr_status status = open_process(pid, pidfd);
 
-	status = open_process(pid, &pidfd);
-	if (status)
-		return status;
-	status = take_vm(pid, pidfd, fd, vm_fd);
-	close(pidfd);
-	return status;
+	return status ? status : take_vm(pid, *pidfd, fd, vm_fd);
 }
 
 static bool process_has_vm(pid_t pid)
@@ -252,7 +244,7 @@ static bool process_has_vm(pid_t pid)
 	return found;
 }
 
-static enum fpr_status bare_number(int number, int *vm_fd)
+static enum fpr_status bare_number(int number, int *vm_fd, int *pidfd)
 {
 	if (own_fd_is_vm(number) == 1) {
 		if (process_has_vm(number)) {
@@ -264,7 +256,7 @@ static enum fpr_status bare_number(int number, int *vm_fd)
 		return FPR_OK;
 	}
 	if (number && (!kill(number, 0) || errno == EPERM))
-		return only_vm_of(number, vm_fd);
+		return only_vm_of(number, vm_fd, pidfd);
 	warnx("%d: neither a descriptor here that is a VM nor a process: see --help for VM",
 	      number);
 	return FPR_ERROR;
@@ -281,22 +273,23 @@ static int parse_int(const char *text, const char **end, int *number)
 	return 0;
 }
 
-enum fpr_status vm_open(const char *text, int *fd)
+enum fpr_status vm_open(const char *text, int *fd, int *pidfd)
 {
 	bool is_pid = !strncmp(text, "pid:", 4);
 	const char *end;
 	int pid, number;
 
+	*pidfd = -1;
 	if (!strncmp(text, "fd:", 3)) {
 		if (!parse_int(text + 3, NULL, &number))
 			return own_vm(number, fd);
 	} else if (!parse_int(text + (is_pid ? 4 : 0), &end, &pid)) {
 		if (*end == ':' && pid && !parse_int(end + 1, NULL, &number))
-			return vm_of(pid, number, fd);
+			return vm_of(pid, number, fd, pidfd);
 		if (!*end && is_pid && pid)
-			return only_vm_of(pid, fd);
+			return only_vm_of(pid, fd, pidfd);
 		if (!*end && !is_pid)
-			return bare_number(pid, fd);
+			return bare_number(pid, fd, pidfd);
 	}
 	warnx("%s: not a VM: give PID, PID:FD, fd:FD or pid:PID", text);
 	return FPR_USAGE;

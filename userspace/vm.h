@@ -21,7 +21,8 @@
 /**
  * vm_open - find the VM that @text names
  * @fd: out: its descriptor, in this process
+ * @pidfd: out: the process that it was taken from, or -1
  */
-enum fpr_status vm_open(const char *text, int *fd);
+enum fpr_status vm_open(const char *text, int *fd, int *pidfd);
 
 #endif

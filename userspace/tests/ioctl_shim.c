@@ -31,10 +31,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define EPOCH		7
+#define FIRST_EPOCH	7
 #define PAGE		4096
 #define VM_MEMFD	"/memfd:kvm-vm (deleted)"
 #define VM_LINK		"anon_inode:kvm-vm"
+
+/* One that was begun before, too, for who was told its number. */
+static __u64 current_epoch = FIRST_EPOCH;
 
 static void note(const char *format, ...)
 {
@@ -123,6 +126,7 @@ static int invalid(void)
 
 static int arm_vm(struct kvm_fpr_arm *arm)
 {
+	static __u64 next_epoch = FIRST_EPOCH;
 	const char *how = getenv("SHIM_ARM");
 
 	note("arm\n");
@@ -135,7 +139,8 @@ static int arm_vm(struct kvm_fpr_arm *arm)
 	}
 	if (fail_as(how))
 		return -1;
-	arm->epoch = EPOCH;
+	current_epoch = next_epoch++;
+	arm->epoch = current_epoch;
 	return 0;
 }
 
@@ -204,7 +209,7 @@ static int set_bitmap(int fd, struct kvm_fpr_bitmap *set)
 	    set->size % PAGE || set->gpa % PAGE ||
 	    set->gpa + set->size < set->gpa || confirm != !!set->confirmed)
 		return invalid();
-	if (set->epoch != EPOCH)
+	if (set->epoch != current_epoch)
 		return fail_as("ESTALE");
 	if (!step) {
 		set_pages(fd, set, pages);

@@ -40,6 +40,38 @@ def request(tag: int, version: int = 1) -> bytes:
     return record + CRC.pack(zlib.crc32(record))
 
 
+def response(tag: int, free: int, nr_pages: int, *, status: int = 0, page_shift: int = 12) -> bytes:
+    """A response: chunks as bitmaps, or without a payload where all is free."""
+    header = RESPONSE.pack(b"FPRR", 1, status, tag, nr_pages, page_shift)
+    seed = zlib.crc32(header)
+    header += CRC.pack(seed)
+    if status:
+        return header
+    chunks = [_chunk(first, free >> first, min(CHUNK_PAGES, nr_pages - first), seed)
+              for first in range(0, free.bit_length(), CHUNK_PAGES)]
+    chunks = [chunk for chunk in chunks if chunk]
+    end = END.pack(b"FPRE", len(chunks), free.bit_count())
+    return b"".join((header, *chunks, end, CRC.pack(zlib.crc32(end, seed))))
+
+
+def _chunk(first: int, free: int, pages: int, seed: int) -> bytes:
+    bits = free & (1 << pages) - 1
+    if not bits:
+        return b""
+    all_free = bits.bit_count() == pages
+    payload = b"" if all_free else bits.to_bytes(CHUNK_BYTES, "little")
+    head = CHUNK.pack(b"FPRC", 1 if all_free else 3, len(payload), first, bits.bit_count())
+    return head + CRC.pack(zlib.crc32(payload, zlib.crc32(head, seed))) + payload
+
+
+def decode_request(data: bytes) -> int:
+    """A request's tag."""
+    magic, version, reserved, tag = REQUEST.unpack(data[:REQUEST.size])
+    _need((magic, version, reserved) == (b"FPRQ", 1, 0), "no request")
+    _need(data == request(tag), "checksum of the request")
+    return tag
+
+
 def _need(condition: bool, what: str) -> None:
     if not condition:
         raise WireError(what)

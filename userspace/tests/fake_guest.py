@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A guest at a unix socket that answers requests for reports as a test wants it to."""
+
+import contextlib
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import wire
+
+# Gets the connection and the request's tag. It may close the connection, else that is
+# left to fprctl.
+Answer = Callable[[socket.socket, int], None]
+
+
+class FakeGuest:
+    """Serves one connection after the other."""
+
+    def __init__(self, path: Path, answers: tuple[Answer, ...]) -> None:
+        self.path = path
+        self.endpoint = f"unix:{path}"
+        self.tags: list[int] = []
+        self.errors: list[Exception] = []
+        self._answers = answers
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen(1)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                with connection:
+                    self._converse(connection)
+
+    def _converse(self, connection: socket.socket) -> None:
+        data = connection.recv(1000)
+        if not data:
+            return
+        try:
+            self.tags.append(wire.decode_request(data))
+        except wire.WireError as error:
+            self.errors.append(error)
+            return
+        answer = self._answers[min(len(self.tags), len(self._answers)) - 1]
+        # fprctl may have had enough before all was sent.
+        with contextlib.suppress(OSError):
+            answer(connection, self.tags[-1])
+            while connection.recv(1000):
+                pass
+
+    def close(self) -> None:
+        """Listen no longer."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+@contextlib.contextmanager
+def fake_guest(*answers: Answer) -> Iterator[FakeGuest]:
+    """A guest that gives these answers, one for each request, and the last one again and again."""
+    with tempfile.TemporaryDirectory() as name:
+        guest = FakeGuest(Path(name) / "socket", answers)
+        try:
+            yield guest
+            if guest.errors:
+                raise guest.errors[0]
+        finally:
+            guest.close()
