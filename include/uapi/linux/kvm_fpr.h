@@ -80,11 +80,13 @@
  *
  * Errors besides those above, with KVM_FPR_FLAG_CANDIDATES alone:
  *
- * ESTALE	another ARM or a DISARM came between the calls, or the memslots
- *		that logged dirty pages at the first one are gone: begin anew,
- *		with @epoch 0
+ * ESTALE	another ARM or a DISARM came between the calls: begin anew, with
+ *		@epoch 0
  * EINTR	a signal came before anything was done
  * ENOMEM	no memory for the buffers
+ *
+ * EFAULT is also returned where @candidates can not be read; @gpa and @size then
+ * say how much was done before.  If anything was, the epoch before has ended.
  */
 struct kvm_fpr_arm {
 	__u32 flags;
