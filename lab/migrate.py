@@ -22,6 +22,7 @@ sys.dont_write_bytecode = True  # the checkout stays as it is
 # pylint: disable=wrong-import-position
 from fprlab import MODES, WORKLOADS, LabError  # noqa: E402
 from fprlab.agent import BEHAVIOURS  # noqa: E402
+from fprlab.features import FEATURES, check_combination  # noqa: E402
 from fprlab.machine import Emulator  # noqa: E402
 from fprlab.migration import Run, migrate  # noqa: E402
 
@@ -77,15 +78,18 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--agent", type=names(tuple(BEHAVIOURS)), default=[""], metavar="NAME,...",
                         help="with the mode filter-report: one that reports what it should not, "
                              f"in the place of the guest's own ({', '.join(BEHAVIOURS)})")
+    parser.add_argument("--feature", type=names(tuple(FEATURES)), default=[], metavar="NAME,...",
+                        help=f"migrate with all of these ({', '.join(FEATURES)})")
     parser.add_argument("--logs", type=Path, metavar="DIR", help="keep the logs of failed runs")
     return parser.parse_args()
 
 
 def planned_runs(args: argparse.Namespace) -> list[Run]:
     """All repeats, in an order in which a machine's slow minute hits every mode."""
+    features = tuple(FEATURES[name] for name in args.feature)
     chosen = list(itertools.product(range(1, args.repeat + 1), args.workload, args.mode, args.agent))
     return [Run(workload, mode, repeat, args.bandwidth << 20, args.timeout, args.expect_stock,
-                f"run {number} of {len(chosen)}: {workload}, {mode}{', ' * bool(agent)}{agent}", agent)
+                f"run {number} of {len(chosen)}: {workload}, {mode}{', ' * bool(agent)}{agent}", agent, features)
             for number, (repeat, workload, mode, agent) in enumerate(chosen, 1)]
 
 
@@ -124,6 +128,7 @@ def measure(run: Run, emulator: Emulator, keep: Optional[Path]) -> dict[str, Any
 
 def check_machine(args: argparse.Namespace) -> None:
     """What would fail in every run is said before the first."""
+    check_combination([FEATURES[name] for name in args.feature])
     if not (args.guest / "vmlinuz").exists():
         raise LabError(f"no guest in {args.guest}: give the directory that lab/build-guest prints")
     if not shutil.which(args.qemu):

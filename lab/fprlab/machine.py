@@ -10,6 +10,7 @@ from typing import Optional
 
 from . import FILTER_MODES, LabError
 from .drops import EVENT
+from .features import Feature
 from .guestport import GuestPort
 from .qmp import Qmp
 
@@ -46,6 +47,28 @@ class Emulator:
     append: str = ""  # to the guest's kernel command line
 
 
+@dataclasses.dataclass(frozen=True)
+class Guest:
+    """What all QEMUs have in common in which a guest lives."""
+
+    workload: str
+    mode: str
+    features: tuple[Feature, ...] = ()
+
+    def backend(self, mib: int) -> str:
+        """The object that is its RAM."""
+        kinds = [feature.backend for feature in self.features if feature.backend] or ["memory-backend-ram"]
+        return f"{kinds[0]},id=ram0,size={mib}M"
+
+    def memory(self, mib: int) -> str:
+        """The argument of -m."""
+        return f"{mib}M" + "".join(feature.memory for feature in self.features)
+
+    def arguments(self, directory: Path, incoming: bool) -> list[str]:
+        """What its features add."""
+        return [arg for feature in self.features for arg in feature.arguments(directory, incoming)]
+
+
 def report_arguments(directory: Path, agent: Optional[Path]) -> list[str]:
     """The port at which the guest reports, and what asks there, or at another agent."""
     return [
@@ -56,8 +79,8 @@ def report_arguments(directory: Path, agent: Optional[Path]) -> list[str]:
     ]
 
 
-def command_line(emulator: Emulator, workload: str, mode: str, directory: Path,
-                 incoming: Optional[Path], agent: Optional[Path] = None) -> list[str]:
+def command_line(emulator: Emulator, guest: Guest, directory: Path, incoming: bool,
+                 agent: Optional[Path] = None) -> list[str]:
     """QEMU's arguments; source and destination differ in nothing but incoming."""
     # Emulated below KVM, the sizes of XSAVE areas make the guest's kernel warn, and the
     # virtual GIF is lost now and then: the destination then refuses the state of a
@@ -66,27 +89,29 @@ def command_line(emulator: Emulator, workload: str, mode: str, directory: Path,
     args = [
         emulator.binary, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
         "-accel", emulator.accel, "-cpu", cpu, "-smp", "1",
-        "-machine", "pc,memory-backend=ram0", "-m", f"{emulator.guest_mib}M",
-        "-object", f"memory-backend-ram,id=ram0,size={emulator.guest_mib}M",
+        "-machine", "pc,memory-backend=ram0", "-m", guest.memory(emulator.guest_mib),
+        "-object", guest.backend(emulator.guest_mib),
         "-object", "iothread,id=io0",
         "-kernel", str(emulator.guest / "vmlinuz"), "-initrd", str(emulator.guest / "initrd.img"),
         "-append", f"{KERNEL_COMMAND_LINE} {emulator.append} "
-                   f"lab_workload={workload} lab_mib={emulator.guest_mib}"
-                   f"{' lab_report=yes' if mode == 'filter-report' else ''}",
+                   f"lab_workload={guest.workload} lab_mib={emulator.guest_mib}"
+                   f"{' lab_report=yes' if guest.mode == 'filter-report' else ''}",
         "-qmp", f"unix:{directory}/qmp,server=on,wait=off",
         "-serial", f"file:{directory}/console",
         "-device", "virtio-serial-pci",
         "-chardev", f"socket,id=lab,path={directory}/port,server=on,wait=off",
         "-device", "virtserialport,chardev=lab,name=org.kvm-fpr.lab",
-        "-device", BALLOON[mode],
+        "-device", BALLOON[guest.mode],
+        *guest.arguments(directory, incoming),
     ]
-    if mode == "filter-report":
+    if guest.mode == "filter-report":
         args += report_arguments(directory, agent)
     if emulator.firmware:
         args += ["-L", emulator.firmware]
     if incoming:
-        args += ["-S", "-incoming", f"unix:{incoming}"]
-    elif mode in FILTER_MODES:
+        args += ["-S", "-incoming", "defer"]
+    # A destination may be the next migration's source.
+    if guest.mode in FILTER_MODES:
         args += ["-trace", f"enable={EVENT},file={directory}/trace"]
     return args
 
@@ -94,13 +119,13 @@ def command_line(emulator: Emulator, workload: str, mode: str, directory: Path,
 class Machine:
     """A running QEMU."""
 
-    def __init__(self, emulator: Emulator, workload: str, mode: str, directory: Path,
-                 incoming: Optional[Path] = None, agent: Optional[Path] = None) -> None:
+    def __init__(self, emulator: Emulator, guest: Guest, directory: Path, incoming: bool = False,
+                 agent: Optional[Path] = None) -> None:
         directory.mkdir()
         self.directory = directory
         with (directory / "stderr").open("wb") as stderr:
             self._process = subprocess.Popen(
-                command_line(emulator, workload, mode, directory, incoming, agent),
+                command_line(emulator, guest, directory, incoming, agent),
                 stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr)
         self.pid = self._process.pid
         try:

@@ -12,8 +12,9 @@ from typing import Any, Callable, Iterator, Optional
 from . import FILTER_MODES, LabError
 from .agent import Agent
 from .drops import dropped_pages
+from .features import CAPABILITIES, Feature
 from .guestport import Verified
-from .machine import Emulator, Machine
+from .machine import Emulator, Guest, Machine
 from .ram import PAGE, differing_pages, differs_in_wall_clock_only, find_ram, first_difference
 
 SECONDS_BETWEEN_CHECKS = 2.0
@@ -34,6 +35,11 @@ class Run:
     expect_stock: bool  # this kernel has no filter: filter modes have to fall back
     label: str  # for progress
     agent: str = ""  # of fprlab.agent, in the place of the guest's own
+    features: tuple[Feature, ...] = ()
+
+    def guest(self) -> Guest:
+        """Whom it migrates."""
+        return Guest(self.workload, self.mode, self.features)
 
 
 class Stage:
@@ -95,20 +101,42 @@ def check_growth(run: Run, mib: int) -> None:
         raise LabError(f"QEMU grew by {mib} MiB with the {run.agent} agent")
 
 
-def start_migration(source: Machine, run: Run, target: Path) -> None:
-    """Begin, with a cap or with none that matters."""
-    source.qmp.execute("migrate-set-parameters", max_bandwidth=run.bandwidth or UNLIMITED)
-    source.qmp.execute("migrate", uri=f"unix:{target}")
+def configure(machine: Machine, run: Run) -> None:
+    """All that both ends must agree on, and the cap, or one that does not matter. What
+    an earlier migration had set is undone."""
+    wanted = {name for feature in run.features for name in feature.capabilities}
+    machine.qmp.execute("migrate-set-capabilities", capabilities=[
+        {"capability": name, "state": name in wanted} for name in CAPABILITIES])
+    parameters = {name: value for feature in run.features for name, value in feature.parameters.items()}
+    machine.qmp.execute("migrate-set-parameters", **{"max-bandwidth": run.bandwidth or UNLIMITED, **parameters})
+
+
+def through_file(run: Run) -> bool:
+    """Whether the destination reads a file when the source is done."""
+    return any(feature.file for feature in run.features)
+
+
+def start_migration(source: Machine, destination: Machine, run: Run, uri: str) -> None:
+    """Begin on both ends; a file is not read before it is complete."""
+    for machine in (source, destination):
+        configure(machine, run)
+    if not through_file(run):
+        destination.qmp.execute("migrate-incoming", uri=uri)
+    source.qmp.execute("migrate", uri=uri)
+    for feature in run.features:
+        feature.during(source.qmp)
 
 
 def wait_completed(source: Machine, stage: Stage) -> dict[str, Any]:
-    """The final answer of query-migrate."""
+    """The final answer of query-migrate, with the most that the guest was throttled."""
     shown = time.monotonic()
+    throttled = 0
     while True:
         info = source.qmp.execute("query-migrate")
         status = info.get("status")
+        throttled = max(throttled, info.get("cpu-throttle-percentage", 0))
         if status == "completed":
-            return info
+            return {**info, "cpu-throttle-percentage": throttled}
         if status in ("failed", "cancelled"):
             raise LabError(f"migration {status}: {info.get('error-desc', 'QEMU gives no reason')}")
         if time.monotonic() - shown >= SECONDS_BETWEEN_NOTES and "ram" in info:
@@ -119,8 +147,10 @@ def wait_completed(source: Machine, stage: Stage) -> dict[str, Any]:
         time.sleep(0.1)
 
 
-def wait_loaded(destination: Machine) -> None:
+def wait_loaded(destination: Machine, run: Run, uri: str) -> None:
     """Until the destination has taken everything and stands still."""
+    if through_file(run):
+        destination.qmp.execute("migrate-incoming", uri=uri)
     while True:
         status = destination.qmp.execute("query-status")["status"]
         if status == "paused":
@@ -236,6 +266,8 @@ def result_of(run: Run, guest_mib: int, info: dict[str, Any], counters: dict[str
         "guest_mib": guest_mib,
         "epochs": counters.get("epochs", 0),
         "reports": counters.get("reports", 0),
+        "features": [feature.name for feature in run.features],
+        "throttled_percent": info["cpu-throttle-percentage"],
         "discarded_reports": counters.get("discarded-reports", 0),
         "first_report_ms": counters.get("first-report-ms"),
     }
@@ -245,14 +277,16 @@ def migrate(run: Run, emulator: Emulator, directory: Path,
             show: Callable[[str], None]) -> dict[str, Any]:
     """Measure one migration; LabError if anything at all is wrong with it."""
     stage = Stage(run, show)
-    target = directory / "migration"
+    uri = f"{'file' if through_file(run) else 'unix'}:{directory}/migration"
     with contextlib.ExitStack() as stack:
         stack.enter_context(time_limit(run.timeout, stage))
         stage.enter("starting the guest")
+        for feature in run.features:
+            feature.prepare(emulator.guest_mib)
         agent = start_agent(run, emulator, directory / "agent", stack)
-        source = Machine(emulator, run.workload, run.mode, directory / "source", agent=agent)
+        source = Machine(emulator, run.guest(), directory / "source", agent=agent)
         stack.callback(source.end)
-        destination = Machine(emulator, run.workload, run.mode, directory / "destination", target)
+        destination = Machine(emulator, run.guest(), directory / "destination", incoming=True)
         stack.callback(destination.end)
         source.port.wait_for("ready")
 
@@ -261,13 +295,13 @@ def migrate(run: Run, emulator: Emulator, directory: Path,
         free, _ = source.port.free_bytes()
         stage.enter("migrating")
         memory = resident_mib(source.pid)
-        start_migration(source, run, target)
+        start_migration(source, destination, run, uri)
         info = wait_completed(source, stage)
         check_growth(run, resident_mib(source.pid) - memory)
         counters = check_filter(run, info, source)
 
         stage.enter("comparing memory")
-        wait_loaded(destination)
+        wait_loaded(destination, run, uri)
         differing = compare_ram(run, source, destination, emulator.guest_mib << 20, wall_clock)
         source.end()
 
