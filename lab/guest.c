@@ -33,6 +33,7 @@
  *   verify TAG		verify TAG pages=P wrong=W total=T [first=...]: all
  *			live pages were checked now, W of P are wrong; T counts
  *			as in a beat, and first names the first one ever found
+ *   crash		nothing: the kernel panics, and stays so
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -353,6 +354,12 @@ static void verify_all(const char *tag)
 	    "%s", tag, result.pages, result.wrong, total->wrong, first);
 }
 
+static void crash(void)
+{
+	write_file("/proc/sys/kernel/panic", "0");
+	write_file("/proc/sysrq-trigger", "c");
+}
+
 static void handle_line(const char *line)
 {
 	char tag[32];
@@ -365,6 +372,8 @@ static void handle_line(const char *line)
 		say_free(tag);
 	else if (sscanf(line, "verify %31s", tag) == 1)
 		verify_all(tag);
+	else if (!strncmp(line, "crash", strlen("crash")))
+		crash();
 	else
 		say("unknown %s", line);
 }

@@ -8,3 +8,11 @@ FILTER_MODES = ("filter-hint", "filter-report")
 
 class LabError(Exception):
     """Something failed; the message is one line and says what."""
+
+
+class LostPages(LabError):
+    """Pages of a guest do not hold what was written to them."""
+
+    def __init__(self, pages: int, message: str) -> None:
+        super().__init__(message)
+        self.pages = pages

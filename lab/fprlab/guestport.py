@@ -56,11 +56,15 @@ class GuestPort:
             if line.startswith(prefix):
                 return line[len(prefix):].strip()
 
+    def tell(self, command: str) -> None:
+        """Say what has no answer."""
+        self._socket.sendall(f"{command}\n".encode("ascii"))
+
     def send(self, command: str) -> str:
         """Ask; the tag that the answer will begin with is returned."""
         self._tag += 1
         tag = f"{command} {self._tag}"
-        self._socket.sendall(f"{tag}\n".encode("ascii"))
+        self.tell(tag)
         return tag
 
     def needed_bytes(self) -> int:

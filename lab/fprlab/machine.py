@@ -6,7 +6,7 @@ import re
 import subprocess
 import time
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Sequence
 
 from . import FILTER_MODES, LabError
 from .drops import EVENT
@@ -16,6 +16,7 @@ from .qmp import Qmp
 
 KERNEL_TROUBLE = re.compile(
     r"WARNING:|BUG:|\bOops\b|Kernel panic|general protection fault|detected stall")
+WANTED_CRASH = "sysrq triggered crash"
 KERNEL_COMMAND_LINE = " ".join((
     # Trouble of any kind ends the guest, so that it can't be overlooked.
     "console=ttyS0 loglevel=5 panic=-1 oops=panic panic_on_warn=1",
@@ -45,6 +46,7 @@ class Emulator:
     guest: Path  # the directory that lab/build-guest prints
     guest_mib: int
     append: str = ""  # to the guest's kernel command line
+    prefix: tuple[str, ...] = ()  # a command that runs another
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +89,7 @@ def command_line(emulator: Emulator, guest: Guest, directory: Path, incoming: bo
     # nested virtualisation that the guest does not use.
     cpu = "host,-xsave,-svm,-vmx" if emulator.accel == "kvm" else "max"
     args = [
-        emulator.binary, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+        *emulator.prefix, emulator.binary, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
         "-accel", emulator.accel, "-cpu", cpu, "-smp", "1",
         "-machine", "pc,memory-backend=ram0", "-m", guest.memory(emulator.guest_mib),
         "-object", guest.backend(emulator.guest_mib),
@@ -114,6 +116,11 @@ def command_line(emulator: Emulator, guest: Guest, directory: Path, incoming: bo
     if guest.mode in FILTER_MODES:
         args += ["-trace", f"enable={EVENT},file={directory}/trace"]
     return args
+
+
+def crashed(machines: Sequence["Machine"]) -> bool:
+    """Whether the guest that went through these has done what "crash" asks for."""
+    return WANTED_CRASH in "".join(line for machine in machines for line in machine.console())
 
 
 class Machine:
@@ -154,7 +161,17 @@ class Machine:
 
     def trouble(self) -> Optional[str]:
         """The first line of the guest's console that must not be there."""
-        return next((line for line in self.console() if KERNEL_TROUBLE.search(line)), None)
+        return next((line for line in self.console()
+                     if KERNEL_TROUBLE.search(line) and WANTED_CRASH not in line), None)
+
+    def let_reboot(self, allowed: bool) -> None:
+        """Whether QEMU goes on when the guest resets its machine, as firmware does once
+        more when it was reset; else QEMU ends."""
+        self.qmp.execute("set-action", reboot="reset" if allowed else "shutdown")
+
+    def alive(self) -> bool:
+        """Whether QEMU runs."""
+        return self._process.poll() is None
 
     def end(self) -> None:
         """Kill it; there is nothing in it to keep."""

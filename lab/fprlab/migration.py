@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Callable, Iterator, Optional
 
-from . import FILTER_MODES, LabError
+from . import FILTER_MODES, LabError, LostPages
 from .agent import Agent
 from .drops import dropped_pages
 from .features import CAPABILITIES, Feature
@@ -20,7 +20,12 @@ from .ram import PAGE, differing_pages, differs_in_wall_clock_only, find_ram, fi
 SECONDS_BETWEEN_CHECKS = 2.0
 SECONDS_BETWEEN_NOTES = 5.0
 MAX_GROWTH_MIB = 64
+ENDS = ("completed", "failed", "cancelled")
 UNLIMITED = 1 << 40  # bytes a second, more than any machine here moves
+
+
+class NoReport(LabError):
+    """The guest was asked for its free pages, and did not answer in time."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,24 +132,29 @@ def start_migration(source: Machine, destination: Machine, run: Run, uri: str) -
         feature.during(source.qmp)
 
 
-def wait_completed(source: Machine, stage: Stage) -> dict[str, Any]:
+def wait_end(source: Machine, stage: Stage) -> dict[str, Any]:
     """The final answer of query-migrate, with the most that the guest was throttled."""
     shown = time.monotonic()
     throttled = 0
     while True:
         info = source.qmp.execute("query-migrate")
-        status = info.get("status")
         throttled = max(throttled, info.get("cpu-throttle-percentage", 0))
-        if status == "completed":
+        if info.get("status") in ENDS:
             return {**info, "cpu-throttle-percentage": throttled}
-        if status in ("failed", "cancelled"):
-            raise LabError(f"migration {status}: {info.get('error-desc', 'QEMU gives no reason')}")
         if time.monotonic() - shown >= SECONDS_BETWEEN_NOTES and "ram" in info:
             shown = time.monotonic()
             ram = info["ram"]
             stage.note(f": round {ram['dirty-sync-count']}, {ram['transferred'] >> 20} MiB sent, "
                        f"{ram['remaining'] >> 20} MiB left")
         time.sleep(0.1)
+
+
+def wait_completed(source: Machine, stage: Stage) -> dict[str, Any]:
+    """The end, which must be a good one."""
+    info = wait_end(source, stage)
+    if info["status"] != "completed":
+        raise LabError(f"migration {info['status']}: {info.get('error-desc', 'QEMU gives no reason')}")
+    return info
 
 
 def wait_loaded(destination: Machine, run: Run, uri: str) -> None:
@@ -184,14 +194,14 @@ def check_filter(run: Run, info: dict[str, Any], source: Machine) -> dict[str, A
         if counters.get("reports", 0) or counters.get("dropped-pages", 0):
             raise LabError(f"QEMU believed the {run.agent} agent")
     elif run.mode == "filter-report" and not counters.get("reports", 0):
-        raise LabError("the guest made no report in time")
+        raise NoReport("the guest made no report in time")
     return counters
 
 
 def compare_ram(run: Run, source: Machine, destination: Machine, size: int,
-                wall_clock: int) -> int:
+                wall_clock: int, traced: int = 0) -> int:
     """How many pages differ. In plain mode none may; with the filter each must have
-    been dropped. Stock hints leave no record of what they dropped, so there the
+    been dropped, after so many bytes of the source's trace. Stock hints leave no record of what they dropped, so there the
     pages are counted and the guest's own checks have to do."""
     left = find_ram(source.qmp, source.pid, size)
     right = find_ram(destination.qmp, destination.pid, size)
@@ -204,11 +214,12 @@ def compare_ram(run: Run, source: Machine, destination: Machine, size: int,
         dropped: set[int] = set()
         if run.mode in FILTER_MODES:
             with (source.directory / "trace").open(encoding="utf-8", errors="replace") as trace:
+                trace.seek(traced)
                 dropped = dropped_pages(trace, left.block)
         lost = [page for page in differing if page not in dropped]
         if lost:
-            raise LabError(f"{len(lost)} of {len(differing)} differing pages were not dropped; "
-                           f"the first is {first_difference(left, right, lost[0])}")
+            raise LostPages(len(lost), f"{len(lost)} of {len(differing)} differing pages were not dropped; "
+                            f"the first is {first_difference(left, right, lost[0])}")
     return len(differing)
 
 
@@ -216,9 +227,17 @@ def check_guest(checks: list[Verified]) -> None:
     """Every check saw pages, and none found a wrong one."""
     for check in checks:
         if check.wrong or check.total_wrong:
-            raise LabError(f"the guest found {check.total_wrong} wrong pages; first: {check.first}")
+            raise LostPages(check.total_wrong, f"the guest found {check.total_wrong} wrong pages; first: {check.first}")
         if not check.pages:
             raise LabError("the guest had no page to check")
+
+
+def check_twice(machine: Machine, tag: str) -> list[Verified]:
+    """The answer to a question that was sent, and one some time later."""
+    first = machine.port.verified(tag)
+    time.sleep(SECONDS_BETWEEN_CHECKS)
+    machine.port.wait_beat()
+    return [first, machine.port.verified(machine.port.send("verify"))]
 
 
 def resume_and_check(destination: Machine) -> list[Verified]:
@@ -226,10 +245,7 @@ def resume_and_check(destination: Machine) -> list[Verified]:
     when the guest starts, so it is answered before much is overwritten."""
     tag = destination.port.send("verify")
     destination.qmp.execute("cont")
-    first = destination.port.verified(tag)
-    time.sleep(SECONDS_BETWEEN_CHECKS)
-    destination.port.wait_beat()
-    return [first, destination.port.verified(destination.port.send("verify"))]
+    return check_twice(destination, tag)
 
 
 def check_consoles(machines: list[Machine]) -> None:

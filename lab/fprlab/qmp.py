@@ -3,7 +3,7 @@
 
 import json
 import socket
-from typing import Any
+from typing import Any, Optional
 
 from . import LabError
 
@@ -11,8 +11,9 @@ from . import LabError
 class Qmp:
     """A connection to a QEMU's monitor; events are passed over."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, timeout: Optional[float] = None) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(timeout)
         self._socket.connect(path)
         self._lines = self._socket.makefile("r", encoding="utf-8")
         self._read()  # the greeting

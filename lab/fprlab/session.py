@@ -46,13 +46,20 @@ def host_mib(plan: Plan) -> int:
     return 2 * plan.guest_mib + 2560
 
 
-def command(plan: Plan, parts: Parts, kvm: str, options: list[str]) -> list[str]:
-    """The command line of lab/run."""
+def host_command(memory_mib: int, timeout: int, kvm: str) -> list[str]:
+    """The beginning of a command line that boots L1 for migrations."""
     return [
         # One CPU: with two, one boot of three broke 4 of 30 migrations, plain ones and
         # stock hints included. Why is not known.
-        str(TOP / "lab/run"), "--kvm", kvm, "--cpus", "1", "--memory", str(host_mib(plan)),
-        "--timeout", str(BOOT_TIMEOUT + plan.runs() * RUN_TIMEOUT), "--",
+        str(TOP / "lab/run"), "--kvm", kvm, "--cpus", "1", "--memory", str(memory_mib),
+        "--module", "veth", "--timeout", str(timeout), "--",
+    ]
+
+
+def command(plan: Plan, parts: Parts, kvm: str, options: list[str]) -> list[str]:
+    """The command line of lab/run."""
+    return [
+        *host_command(host_mib(plan), BOOT_TIMEOUT + plan.runs() * RUN_TIMEOUT, kvm),
         str(TOP / "lab/migrate.py"), "--timeout", str(RUN_TIMEOUT),
         "--guest", str(parts.guest), "--guest-mib", str(plan.guest_mib),
         "--qemu", str(parts.qemu / "qemu-system-x86_64"),
