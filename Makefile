@@ -11,7 +11,7 @@ help: ## Show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 	@echo
 	@echo 'make demo takes WORKLOADS=, MODES= (comma-separated), REPEAT= and GUEST_MIB=.'
-	@echo 'make stress takes SECONDS= and SEED=.'
+	@echo 'make stress takes SECONDS= and SEED=, make soak MINUTES= and SEED=.'
 
 .PHONY: demo
 demo: machine packages ## Migrate real guests with and without the filter; the main job
@@ -25,7 +25,7 @@ check: machine packages ## Run all tests
 bench: machine packages ## Measure what the filter costs, in instructions
 	lab/bench
 
-# Choices of "make stress".
+# Choices of "make stress"; SEED also of "make soak".
 SECONDS ?= 600
 SEED ?=
 
@@ -33,6 +33,13 @@ SEED ?=
 stress: machine packages ## Hunt for lost writes, with new random choices each time
 	lab/run --timeout $$(($(SECONDS) + 300)) -- \
 		lab/tests/stress_test $$(scripts/build-selftests) $(SECONDS) $(SEED)
+
+# Choice of "make soak".
+MINUTES ?= 10
+
+.PHONY: soak
+soak: machine packages ## Migrate back and forth with random features and failures
+	lab/soak $(MINUTES) $(SEED)
 
 .PHONY: shell
 shell: machine packages ## Open a shell in the lab's host, with the filter in its KVM

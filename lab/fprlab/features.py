@@ -35,6 +35,10 @@ class Feature:
     during: Callable[[Qmp], None] = nothing  # with the source's monitor, when it has begun
     excludes: tuple[str, ...] = ()  # names of features that QEMU does not combine with it
 
+    def of_guest(self) -> bool:
+        """Whether the guest has it all its life."""
+        return bool(self.backend or self.memory) or self.arguments is not no_arguments
+
 
 FEATURES = {feature.name: feature for feature in (
     Feature("multifd", capabilities=("multifd",), parameters={"multifd-channels": 4}, excludes=("xbzrle",)),
