@@ -2,10 +2,11 @@
 /*
  * PID 1 of the guest that the lab migrates.
  *
- * Reads from the kernel's command line lab_workload=idle|freed|frag|churn|forks,
- * lab_mib=MIB, the guest's memory, and lab_report=yes if it is to report its free
- * pages at REPORT_PORT.  For 1024 MiB (sizes scale with lab_mib) it keeps 100 MiB of
- * random data, verifies it every second, and besides
+ * Reads from the kernel's command line lab_workload=idle|freed|frag|churn|forks|
+ * disk|net, lab_mib=MIB, the guest's memory, lab_report=yes if it is to report its
+ * free pages at REPORT_PORT, and lab_modules=NAME,... to load first.  For 1024 MiB
+ * (sizes scale with lab_mib) it keeps 100 MiB of random data, verifies it every
+ * second, and besides
  *
  *   idle	does nothing more
  *   freed	has filled 600 MiB and freed them, down to the last block
@@ -13,6 +14,9 @@
  *   churn	fills and frees 100 MiB again and again
  *   forks	has FORKS processes at a time, each of which fills 8 MiB and ends
  *		after about 100 ms
+ *   disk	keeps 100 MiB that it has read from a disk, and exchanges them all
+ *		the time
+ *   net		receives frames and leaves them in the kernel until the next check
  *
  * It talks with the host in lines over the virtio-serial port LAB_PORT.  The
  * port outlives a migration: the destination's host end is opened anew, and
@@ -54,7 +58,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "guest_disk.h"
 #include "guest_memory.h"
+#include "guest_net.h"
 
 #define LAB_PORT "org.kvm-fpr.lab"
 #define REPORT_PORT "fpr.report"
@@ -82,6 +88,7 @@ struct guest {
 	struct page_buffer work;	/* npages is 0 if there is none */
 	bool churning;
 	size_t churned;			/* pages filled in this turn */
+	bool reading;			/* the disk */
 	unsigned int forks;		/* to keep alive */
 	unsigned int forked;		/* that are alive */
 	uint64_t lowest_free;		/* bytes */
@@ -153,6 +160,17 @@ static void load_module(const char *path)
 	if (fd < 0 || syscall(SYS_finit_module, fd, "", 0))
 		give_up(path);
 	close(fd);
+}
+
+/* Names of modules with commas between them; not const, as strtok() wants it. */
+static void load_modules(char *names)
+{
+	char path[PORT_PATH_LEN];
+
+	for (char *name = strtok(names, ","); name; name = strtok(NULL, ",")) {
+		snprintf(path, sizeof(path), "/%s.ko", name);
+		load_module(path);
+	}
 }
 
 /* The device of the port that sysfs knows by @port, a name and a newline. */
@@ -344,6 +362,8 @@ static void verify_all(const char *tag)
 
 	buffer_verify(&guest.keep, &result);
 	buffer_verify(&guest.work, &result);
+	disk_verify(&result);
+	net_verify(&result);
 	account(&result);
 	if (total->buffer)
 		snprintf(first, sizeof(first),
@@ -405,6 +425,7 @@ static void beat(void)
 	struct verify_result result = { 0 };
 
 	buffer_verify(&guest.keep, &result);
+	net_verify(&result);
 	account(&result);
 	say("beat %" PRIu64 " wrong=%" PRIu64, ++guest.beats,
 	    guest.total.wrong);
@@ -508,6 +529,29 @@ static void start_forks(size_t mib)
 		keep_forks();
 }
 
+static void start_disk(size_t mib)
+{
+	if (!disk_start(100 * mib * MIB_PAGES / 1024))
+		give_up("disk: start");
+	guest.reading = true;
+}
+
+static void read_disk(void)
+{
+	struct verify_result result = { 0 };
+
+	if (!disk_step(&result))
+		give_up("disk: read");
+	account(&result);
+}
+
+static void start_net(size_t mib)
+{
+	(void)mib;
+	if (!net_start())
+		give_up("net: start");
+}
+
 static void start_workload(const char *name, size_t mib)
 {
 	static const struct {
@@ -519,6 +563,8 @@ static void start_workload(const char *name, size_t mib)
 		{ "frag", start_frag },
 		{ "churn", start_churn },
 		{ "forks", start_forks },
+		{ "disk", start_disk },
+		{ "net", start_net },
 	};
 	size_t npages = 100 * mib * MIB_PAGES / 1024;
 
@@ -540,7 +586,7 @@ static int64_t time_to_wait(void)
 {
 	int64_t wait = guest.next_beat_ms - now_ms();
 
-	if (guest.churning)
+	if (guest.churning || guest.reading)
 		return 0;
 	if (guest.forks)
 		return 1;
@@ -552,6 +598,7 @@ int main(int argc, char **argv)
 	/* What the kernel doesn't know on its command line, init's environment is. */
 	const char *workload = getenv("lab_workload");
 	const char *mib = getenv("lab_mib");
+	char *modules = getenv("lab_modules");
 
 	if (argc == 2 && !strcmp(argv[1], FORK_ARGUMENT) && getpid() != 1)
 		fill_and_end();
@@ -560,6 +607,8 @@ int main(int argc, char **argv)
 	mount_kernel_filesystems();
 	load_module("/virtio_balloon.ko");
 	load_module("/msr.ko");
+	if (modules)
+		load_modules(modules);
 	open_port();
 	if (getenv("lab_report"))
 		start_reporter();
@@ -577,11 +626,13 @@ int main(int argc, char **argv)
 		if (poll(&pfd, 1, time_to_wait()) > 0) {
 			if (pfd.revents & POLLIN)
 				handle_input();
-			else if (!guest.churning)
+			else if (time_to_wait())
 				usleep(guest.forks ? 1000 : 10000);
 		}
 		if (guest.churning)
 			churn_step();
+		if (guest.reading)
+			read_disk();
 		if (guest.forks)
 			keep_forks();
 	}

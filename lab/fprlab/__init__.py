@@ -2,6 +2,8 @@
 """The lab's migrations: guests, measurements, and how they are shown."""
 
 WORKLOADS = ("idle", "freed", "frag", "churn", "forks")
+# Those that need a device, which a feature brings.
+DEVICE_WORKLOADS = ("disk", "net")
 MODES = ("plain", "hint", "filter-hint", "filter-report")
 FILTER_MODES = ("filter-hint", "filter-report")
 
