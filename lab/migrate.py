@@ -20,11 +20,12 @@ from typing import Any, Callable, Iterator, Optional
 sys.dont_write_bytecode = True  # the checkout stays as it is
 
 # pylint: disable=wrong-import-position
-from fprlab import MODES, WORKLOADS, LabError  # noqa: E402
+from fprlab import DEVICE_WORKLOADS, MODES, WORKLOADS, LabError  # noqa: E402
 from fprlab.agent import BEHAVIOURS  # noqa: E402
-from fprlab.features import FEATURES, check_combination  # noqa: E402
+from fprlab.features import check_combination  # noqa: E402
 from fprlab.machine import Emulator  # noqa: E402
 from fprlab.migration import Run, migrate  # noqa: E402
+from fprlab.registry import ALL_FEATURES  # noqa: E402
 
 LOGS = ("stderr", "console")
 LAST_LINES = 15
@@ -55,6 +56,15 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def case(text: str) -> tuple[str, str, list[str]]:
+    """The type of an option that names a run: a workload, a mode and features."""
+    workload, mode, features = (*text.split(":"), "", "")[:3]
+    for chosen, known in ((workload, WORKLOADS + DEVICE_WORKLOADS), (mode, MODES)):
+        if chosen not in known:
+            raise argparse.ArgumentTypeError(f"{chosen!r} is none of {', '.join(known)}")
+    return workload, mode, names(tuple(ALL_FEATURES))(features.replace("+", " "))
+
+
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
@@ -78,19 +88,23 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--agent", type=names(tuple(BEHAVIOURS)), default=[""], metavar="NAME,...",
                         help="with the mode filter-report: one that reports what it should not, "
                              f"in the place of the guest's own ({', '.join(BEHAVIOURS)})")
-    parser.add_argument("--feature", type=names(tuple(FEATURES)), default=[], metavar="NAME,...",
-                        help=f"migrate with all of these ({', '.join(FEATURES)})")
+    parser.add_argument("--feature", type=names(tuple(ALL_FEATURES)), default=[], metavar="NAME,...",
+                        help=f"migrate with all of these ({', '.join(ALL_FEATURES)})")
+    parser.add_argument("--case", type=case, action="append", default=[], metavar="WORKLOAD:MODE[:FEATURE+...]",
+                        help="one run, in the place of those that the options above choose; may be repeated")
     parser.add_argument("--logs", type=Path, metavar="DIR", help="keep the logs of failed runs")
     return parser.parse_args()
 
 
 def planned_runs(args: argparse.Namespace) -> list[Run]:
     """All repeats, in an order in which a machine's slow minute hits every mode."""
-    features = tuple(FEATURES[name] for name in args.feature)
-    chosen = list(itertools.product(range(1, args.repeat + 1), args.workload, args.mode, args.agent))
+    chosen = [(*one, args.feature) for one in itertools.product(
+        range(1, args.repeat + 1), args.workload, args.mode, args.agent)]
+    chosen = [(1, workload, mode, "", features) for workload, mode, features in args.case] or chosen
     return [Run(workload, mode, repeat, args.bandwidth << 20, args.timeout, args.expect_stock,
-                f"run {number} of {len(chosen)}: {workload}, {mode}{', ' * bool(agent)}{agent}", agent, features)
-            for number, (repeat, workload, mode, agent) in enumerate(chosen, 1)]
+                f"run {number} of {len(chosen)}: {', '.join(filter(None, (workload, mode, agent, *features)))}",
+                agent, tuple(ALL_FEATURES[name] for name in features))
+            for number, (repeat, workload, mode, agent, features) in enumerate(chosen, 1)]
 
 
 def show_logs(run: Run, directory: Path, keep: Optional[Path]) -> None:
@@ -123,12 +137,14 @@ def measure(run: Run, emulator: Emulator, keep: Optional[Path]) -> dict[str, Any
             say(f"{run.label}: FAILED: {error}")
             show_logs(run, directory, keep)
             return {"workload": run.workload, "mode": run.mode, "repeat": run.repeat,
+                    "features": [feature.name for feature in run.features],
                     "verified": False, "error": str(error)}
 
 
 def check_machine(args: argparse.Namespace) -> None:
     """What would fail in every run is said before the first."""
-    check_combination([FEATURES[name] for name in args.feature])
+    for run in planned_runs(args):
+        check_combination(run.features)
     if not (args.guest / "vmlinuz").exists():
         raise LabError(f"no guest in {args.guest}: give the directory that lab/build-guest prints")
     if not shutil.which(args.qemu):

@@ -8,6 +8,7 @@ there.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import shutil
@@ -63,10 +64,11 @@ class Soak:
         """One guest's life; what goes wrong ends it."""
         said: list[str] = []
         story: list[dict[str, Any]] = []
-        for feature in guest.features:
-            feature.prepare(guest.mib)
         emulator = dataclasses.replace(self._emulator, guest_mib=guest.mib)
-        with tempfile.TemporaryDirectory(prefix="fpr-") as name, Network() as network:
+        with tempfile.TemporaryDirectory(prefix="fpr-") as name, Network() as network, \
+                contextlib.ExitStack() as stack:
+            for feature in guest.features:
+                stack.enter_context(feature.around(Path(name), guest.mib))
             journey = Journey(guest.run(), emulator, network, Path(name), said.append)
             try:
                 for hop in range(1, guest.hops + 1):

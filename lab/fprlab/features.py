@@ -1,12 +1,32 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a migration can be done with besides the filter, by the names of --feature."""
 
+import contextlib
 import dataclasses
 from pathlib import Path
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Callable, ContextManager, Mapping, Protocol, Sequence
 
 from . import LabError
+from .guestport import GuestPort
 from .qmp import Qmp
+
+
+class Side(Protocol):
+    """One end of a migration, as fprlab.machine.Machine is."""
+
+    directory: Path
+    pid: int
+    qmp: Qmp
+    port: GuestPort
+
+
+@dataclasses.dataclass(frozen=True)
+class Ends:
+    """Both of them, and what query-migrate says in the end."""
+
+    source: Side
+    destination: Side
+    info: Mapping[str, Any]
 
 
 def no_arguments(_directory: Path, _incoming: bool) -> Sequence[str]:
@@ -18,6 +38,16 @@ def nothing(_: Any) -> None:
     """A hook that is not used."""
 
 
+def found_nothing(_: Any) -> str:
+    """The same, where something could be told."""
+    return ""
+
+
+def nothing_around(_directory: Path, _mib: int) -> ContextManager[None]:
+    """The same, where it would last."""
+    return contextlib.nullcontext()
+
+
 @dataclasses.dataclass(frozen=True)
 class Feature:
     """The guest's QEMUs have the first part for as long as the guest lives, each
@@ -27,12 +57,21 @@ class Feature:
     backend: str = ""  # the object that is the guest's RAM, without its id and size
     memory: str = ""   # what follows the size in -m
     arguments: Callable[[Path, bool], Sequence[str]] = no_arguments  # (directory, incoming)
-    prepare: Callable[[int], None] = nothing  # the host, for a guest of so many MiB
+    accel: str = ""    # what follows the accelerator's name
+    append: str = ""   # words for the guest's kernel command line
+    modules: tuple[str, ...] = ()  # that the guest needs for it
+    around: Callable[[Path, int], ContextManager[None]] = nothing_around  # the guest's life; and its MiB
+    ready: Callable[[Side], None] = nothing  # with the source, when its guest is ready
 
     capabilities: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     file: bool = False  # through a file, which the destination reads when it is complete
+    tcp: bool = False  # not through a unix socket
     during: Callable[[Qmp], None] = nothing  # with the source's monitor, when it has begun
+    loaded: Callable[[Ends], str] = found_nothing  # when the destination has all and stands still
+    blocked: str = ""  # why there is no filter with it
+    snapshot: bool = False  # the guest goes on at the source, from where the destination begins
+    cancelled: bool = False  # the migration is, when the filter has been looked at
     excludes: tuple[str, ...] = ()  # names of features that QEMU does not combine with it
 
     def of_guest(self) -> bool:

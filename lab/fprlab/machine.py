@@ -66,6 +66,19 @@ class Guest:
         """The argument of -m."""
         return f"{mib}M" + "".join(feature.memory for feature in self.features)
 
+    def accel(self) -> str:
+        """What follows the accelerator's name."""
+        return "".join(feature.accel for feature in self.features)
+
+    def append(self) -> str:
+        """Words for the kernel's command line."""
+        words = [f"lab_workload={self.workload}", *(feature.append for feature in self.features)]
+        if modules := [name for feature in self.features for name in feature.modules]:
+            words.append(f"lab_modules={','.join(modules)}")
+        if self.mode == "filter-report":
+            words.append("lab_report=yes")
+        return " ".join(words)
+
     def arguments(self, directory: Path, incoming: bool) -> list[str]:
         """What its features add."""
         return [arg for feature in self.features for arg in feature.arguments(directory, incoming)]
@@ -90,14 +103,12 @@ def command_line(emulator: Emulator, guest: Guest, directory: Path, incoming: bo
     cpu = "host,-xsave,-svm,-vmx" if emulator.accel == "kvm" else "max"
     args = [
         *emulator.prefix, emulator.binary, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-        "-accel", emulator.accel, "-cpu", cpu, "-smp", "1",
+        "-accel", emulator.accel + guest.accel(), "-cpu", cpu, "-smp", "1",
         "-machine", "pc,memory-backend=ram0", "-m", guest.memory(emulator.guest_mib),
         "-object", guest.backend(emulator.guest_mib),
         "-object", "iothread,id=io0",
         "-kernel", str(emulator.guest / "vmlinuz"), "-initrd", str(emulator.guest / "initrd.img"),
-        "-append", f"{KERNEL_COMMAND_LINE} {emulator.append} "
-                   f"lab_workload={guest.workload} lab_mib={emulator.guest_mib}"
-                   f"{' lab_report=yes' if guest.mode == 'filter-report' else ''}",
+        "-append", f"{KERNEL_COMMAND_LINE} {emulator.append} lab_mib={emulator.guest_mib} {guest.append()}",
         "-qmp", f"unix:{directory}/qmp,server=on,wait=off",
         "-serial", f"file:{directory}/console",
         "-device", "virtio-serial-pci",

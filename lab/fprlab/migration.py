@@ -4,6 +4,7 @@
 import contextlib
 import dataclasses
 import signal
+import socket
 import time
 from pathlib import Path
 from types import FrameType
@@ -12,10 +13,10 @@ from typing import Any, Callable, Iterator, Optional
 from . import FILTER_MODES, LabError, LostPages
 from .agent import Agent
 from .drops import dropped_pages
-from .features import CAPABILITIES, Feature
+from .features import CAPABILITIES, Ends, Feature
 from .guestport import Verified
 from .machine import Emulator, Guest, Machine
-from .ram import PAGE, differing_pages, differs_in_wall_clock_only, find_ram, first_difference
+from .ram import PAGE, GuestRam, differing_pages, differs_in_wall_clock_only, find_ram, first_difference
 
 SECONDS_BETWEEN_CHECKS = 2.0
 SECONDS_BETWEEN_NOTES = 5.0
@@ -45,6 +46,14 @@ class Run:
     def guest(self) -> Guest:
         """Whom it migrates."""
         return Guest(self.workload, self.mode, self.features)
+
+    def blocked(self) -> str:
+        """Why the filter has to be off, if it has to."""
+        return next((feature.blocked for feature in self.features if feature.blocked), "")
+
+    def stays(self) -> bool:
+        """The guest goes on at the source."""
+        return any(feature.snapshot or feature.cancelled for feature in self.features)
 
 
 class Stage:
@@ -111,14 +120,28 @@ def configure(machine: Machine, run: Run) -> None:
     an earlier migration had set is undone."""
     wanted = {name for feature in run.features for name in feature.capabilities}
     machine.qmp.execute("migrate-set-capabilities", capabilities=[
-        {"capability": name, "state": name in wanted} for name in CAPABILITIES])
+        {"capability": name, "state": name in wanted} for name in wanted.union(CAPABILITIES)])
     parameters = {name: value for feature in run.features for name, value in feature.parameters.items()}
     machine.qmp.execute("migrate-set-parameters", **{"max-bandwidth": run.bandwidth or UNLIMITED, **parameters})
+
+
+def free_address() -> str:
+    """A TCP address at which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return ":".join(map(str, probe.getsockname()))
 
 
 def through_file(run: Run) -> bool:
     """Whether the destination reads a file when the source is done."""
     return any(feature.file for feature in run.features)
+
+
+def uri_of(run: Run, directory: Path) -> str:
+    """Where it goes."""
+    if any(feature.tcp for feature in run.features):
+        return f"tcp:{free_address()}"
+    return f"{'file' if through_file(run) else 'unix'}:{directory}/migration"
 
 
 def start_migration(source: Machine, destination: Machine, run: Run, uri: str) -> None:
@@ -170,6 +193,18 @@ def wait_loaded(destination: Machine, run: Run, uri: str) -> None:
         time.sleep(0.05)
 
 
+def check_fallback(run: Run, counters: dict[str, Any], source: Machine) -> None:
+    """QEMU did without the filter, and said why: in one warning and to query-migrate."""
+    warnings = [line for line in source.stderr().splitlines() if "free-page-filter" in line]
+    if len(warnings) != 1:
+        raise LabError(f"{len(warnings)} warnings about the missing filter, not 1")
+    reason = counters.get("blocked-reason", "")
+    if run.blocked() not in ("", reason) or not reason or reason not in warnings[0]:
+        raise LabError(f"the filter is off because of {reason!r}; the warning is {warnings[0]!r}")
+    if any(counters[name] for name in ("epochs", "reports", "filtered-pages", "dropped-pages")):
+        raise LabError("QEMU claims to have used the filter that it cannot use")
+
+
 def check_filter(run: Run, info: dict[str, Any], source: Machine) -> dict[str, Any]:
     """The filter's counters. A run that was to use the filter and didn't is an
     error, and so is a fallback that didn't warn exactly once."""
@@ -178,12 +213,8 @@ def check_filter(run: Run, info: dict[str, Any], source: Machine) -> dict[str, A
         if counters:
             raise LabError("QEMU shows a free page filter that was not asked for")
         return {}
-    if run.expect_stock:
-        warnings = [line for line in source.stderr().splitlines() if "free-page-filter" in line]
-        if len(warnings) != 1:
-            raise LabError(f"{len(warnings)} warnings about the missing filter, not 1")
-        if counters.get("epochs", 0):
-            raise LabError("QEMU claims epochs on a kernel without the filter")
+    if run.expect_stock or run.blocked():
+        check_fallback(run, counters, source)
         return counters
     blocked = counters.get("blocked-reason")
     if blocked:
@@ -198,18 +229,23 @@ def check_filter(run: Run, info: dict[str, Any], source: Machine) -> dict[str, A
     return counters
 
 
-def compare_ram(run: Run, source: Machine, destination: Machine, size: int,
-                wall_clock: int, traced: int = 0) -> int:
+def memory_devices(side: Machine) -> list[tuple[int, int]]:
+    """Guest physical address and size of each DIMM and the like."""
+    devices = [device["data"] for device in side.qmp.execute("query-memory-devices")]
+    return sorted((device.get("addr", device.get("memaddr")), device.get("max-size", device["size"]))
+                  for device in devices)
+
+
+def compare_block(run: Run, source: Machine, left: GuestRam, right: GuestRam, wall_clock: int, traced: int) -> int:
     """How many pages differ. In plain mode none may; with the filter each must have
-    been dropped, after so many bytes of the source's trace. Stock hints leave no record of what they dropped, so there the
-    pages are counted and the guest's own checks have to do."""
-    left = find_ram(source.qmp, source.pid, size)
-    right = find_ram(destination.qmp, destination.pid, size)
+    been dropped, after so many bytes of the source's trace. Stock hints leave no record
+    of what they dropped, so there the pages are counted and the guest's own checks have
+    to do."""
     differing = differing_pages(left, right)
     clock_page = wall_clock // PAGE
     if wall_clock and clock_page in differing and differs_in_wall_clock_only(left, right, wall_clock):
         differing.remove(clock_page)
-    stock_hints = run.mode == "hint" or run.mode == "filter-hint" and run.expect_stock
+    stock_hints = run.mode == "hint" or run.mode == "filter-hint" and bool(run.expect_stock or run.blocked())
     if differing and not stock_hints:
         dropped: set[int] = set()
         if run.mode in FILTER_MODES:
@@ -221,6 +257,20 @@ def compare_ram(run: Run, source: Machine, destination: Machine, size: int,
             raise LostPages(len(lost), f"{len(lost)} of {len(differing)} differing pages were not dropped; "
                             f"the first is {first_difference(left, right, lost[0])}")
     return len(differing)
+
+
+def compare_ram(run: Run, source: Machine, destination: Machine, size: int,
+                wall_clock: int, traced: int = 0) -> int:
+    """The same for all of the guest's RAM; memory devices have blocks of their own. The
+    guest's clock is in the first block."""
+    blocks = [(0, size)] + memory_devices(source)
+    if blocks[1:] != memory_devices(destination):
+        raise LabError("the destination has other memory devices than the source")
+    differing = 0
+    for address, length in blocks:
+        left, right = (find_ram(side.qmp, side.pid, length, address) for side in (source, destination))
+        differing += compare_block(run, source, left, right, 0 if address else wall_clock, traced)
+    return differing
 
 
 def check_guest(checks: list[Verified]) -> None:
@@ -289,22 +339,31 @@ def result_of(run: Run, guest_mib: int, info: dict[str, Any], counters: dict[str
     }
 
 
+def start_guests(run: Run, emulator: Emulator, directory: Path,
+                 stack: contextlib.ExitStack) -> tuple[Machine, Machine]:
+    """A source whose guest is ready, and a destination; the stack ends them."""
+    for feature in run.features:
+        stack.enter_context(feature.around(directory, emulator.guest_mib))
+    agent = start_agent(run, emulator, directory / "agent", stack)
+    source = Machine(emulator, run.guest(), directory / "source", agent=agent)
+    stack.callback(source.end)
+    destination = Machine(emulator, run.guest(), directory / "destination", incoming=True)
+    stack.callback(destination.end)
+    source.port.wait_for("ready")
+    for feature in run.features:
+        feature.ready(source)
+    return source, destination
+
+
 def migrate(run: Run, emulator: Emulator, directory: Path,
             show: Callable[[str], None]) -> dict[str, Any]:
     """Measure one migration; LabError if anything at all is wrong with it."""
     stage = Stage(run, show)
-    uri = f"{'file' if through_file(run) else 'unix'}:{directory}/migration"
+    uri = uri_of(run, directory)
     with contextlib.ExitStack() as stack:
         stack.enter_context(time_limit(run.timeout, stage))
         stage.enter("starting the guest")
-        for feature in run.features:
-            feature.prepare(emulator.guest_mib)
-        agent = start_agent(run, emulator, directory / "agent", stack)
-        source = Machine(emulator, run.guest(), directory / "source", agent=agent)
-        stack.callback(source.end)
-        destination = Machine(emulator, run.guest(), directory / "destination", incoming=True)
-        stack.callback(destination.end)
-        source.port.wait_for("ready")
+        source, destination = start_guests(run, emulator, directory, stack)
 
         wall_clock = source.port.wall_clock()
         needed = source.port.needed_bytes()
@@ -318,6 +377,7 @@ def migrate(run: Run, emulator: Emulator, directory: Path,
 
         stage.enter("comparing memory")
         wait_loaded(destination, run, uri)
+        found = [feature.loaded(Ends(source, destination, info)) for feature in run.features]
         differing = compare_ram(run, source, destination, emulator.guest_mib << 20, wall_clock)
         source.end()
 
@@ -328,4 +388,5 @@ def migrate(run: Run, emulator: Emulator, directory: Path,
         held = max(0, free - destination.port.free_bytes()[1])
         check_consoles([source, destination])
         stage.enter("verified")
-    return result_of(run, emulator.guest_mib, info, counters, needed, held, differing, checks)
+    result = result_of(run, emulator.guest_mib, info, counters, needed, held, differing, checks)
+    return {**result, "found": [text for text in found if text]}

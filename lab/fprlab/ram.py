@@ -11,7 +11,9 @@ from .qmp import Qmp
 PAGE = 4096
 CHUNK = 1 << 20
 WALL_CLOCK_BYTES = 12  # KVM's struct pvclock_wall_clock
-GPA2HVA = re.compile(r"Host virtual address for 0x0 \((\S+)\) is 0x([0-9a-f]+)")
+GPA2HVA = re.compile(r"Host virtual address for 0x[0-9a-f]+ \(\S+\) is 0x([0-9a-f]+)")
+# Name, page size, offset, used and total length, and the address.
+RAMBLOCK = re.compile(r"\s*(\S+)\s+\d+ \S+ +0x\w+ 0x\w+ 0x\w+ 0x0*([0-9a-f]+)\b")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,13 +26,24 @@ class GuestRam:
     size: int
 
 
-def find_ram(qmp: Qmp, pid: int, size: int) -> GuestRam:
-    """The RAM's first byte is at guest physical address 0, and it is one mapping."""
-    text = qmp.execute("human-monitor-command", command_line="gpa2hva 0x0")
+def block_name(qmp: Qmp, address: int) -> str:
+    """The name, in migrations and trace events, of the RAMBlock that begins there."""
+    text = qmp.execute("human-monitor-command", command_line="info ramblock")
+    for line in text.splitlines():
+        match = RAMBLOCK.match(line)
+        if match and int(match.group(2), 16) == address:
+            return match.group(1)
+    raise LabError(f"QEMU has no RAMBlock at {address:#x}")
+
+
+def find_ram(qmp: Qmp, pid: int, size: int, address: int = 0) -> GuestRam:
+    """The RAM at a guest physical address, which is one mapping."""
+    text = qmp.execute("human-monitor-command", command_line=f"gpa2hva {address:#x}")
     match = GPA2HVA.match(text)
     if not match:
         raise LabError(f"QEMU does not say where its guest's RAM is: {text.strip()!r}")
-    ram = GuestRam(pid, match.group(1), int(match.group(2), 16), size)
+    start = int(match.group(1), 16)
+    ram = GuestRam(pid, block_name(qmp, start), start, size)
     with open(f"/proc/{pid}/maps", encoding="ascii", errors="replace") as maps:
         for line in maps:
             start, end = (int(part, 16) for part in line.split()[0].split("-"))

@@ -5,7 +5,7 @@ import dataclasses
 import json
 import subprocess
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Sequence
 
 from . import LabError
 from .plan import Plan
@@ -13,6 +13,7 @@ from .plan import Plan
 TOP = Path(__file__).resolve().parent.parent.parent
 RUN_TIMEOUT = 240  # seconds for each migration
 BOOT_TIMEOUT = 120
+HOST_MODULES = ("veth", "vhost_net", "vhost_vsock")
 RESULT = "result "
 
 
@@ -41,9 +42,9 @@ def build_parts() -> Parts:
     return Parts(built("lab/build-guest"), built("scripts/build-qemu"))
 
 
-def host_mib(plan: Plan) -> int:
+def host_mib(guest_mib: int) -> int:
     """Memory of L1: both guests, and what their QEMUs and L1 itself take."""
-    return 2 * plan.guest_mib + 2560
+    return 2 * guest_mib + 2560
 
 
 def host_command(memory_mib: int, timeout: int, kvm: str) -> list[str]:
@@ -52,21 +53,27 @@ def host_command(memory_mib: int, timeout: int, kvm: str) -> list[str]:
         # One CPU: with two, one boot of three broke 4 of 30 migrations, plain ones and
         # stock hints included. Why is not known.
         str(TOP / "lab/run"), "--kvm", kvm, "--cpus", "1", "--memory", str(memory_mib),
-        "--module", "veth", "--timeout", str(timeout), "--",
+        *(f"--module={name}" for name in HOST_MODULES), "--timeout", str(timeout), "--",
+    ]
+
+
+def migrate_command(guest_mib: int, runs: int, parts: Parts, kvm: str, options: list[str]) -> list[str]:
+    """The command line of lab/run for so many migrations."""
+    return [
+        *host_command(host_mib(guest_mib), BOOT_TIMEOUT + runs * RUN_TIMEOUT, kvm),
+        str(TOP / "lab/migrate.py"), "--timeout", str(RUN_TIMEOUT),
+        "--guest", str(parts.guest), "--guest-mib", str(guest_mib),
+        "--qemu", str(parts.qemu / "qemu-system-x86_64"),
+        "--firmware", str(parts.qemu / "pc-bios"),
+        "--logs", str(TOP / "out/lab/migrate"), *options,
     ]
 
 
 def command(plan: Plan, parts: Parts, kvm: str, options: list[str]) -> list[str]:
-    """The command line of lab/run."""
-    return [
-        *host_command(host_mib(plan), BOOT_TIMEOUT + plan.runs() * RUN_TIMEOUT, kvm),
-        str(TOP / "lab/migrate.py"), "--timeout", str(RUN_TIMEOUT),
-        "--guest", str(parts.guest), "--guest-mib", str(plan.guest_mib),
-        "--qemu", str(parts.qemu / "qemu-system-x86_64"),
-        "--firmware", str(parts.qemu / "pc-bios"),
+    """The same for a plan's."""
+    return migrate_command(plan.guest_mib, plan.runs(), parts, kvm, [
         "--workload", ",".join(plan.workloads), "--mode", ",".join(plan.modes),
-        "--repeat", str(plan.repeat), "--logs", str(TOP / "out/lab/migrate"), *options,
-    ]
+        "--repeat", str(plan.repeat), *options])
 
 
 def parse_result(line: str) -> Optional[dict[str, Any]]:
@@ -79,23 +86,32 @@ def parse_result(line: str) -> Optional[dict[str, Any]]:
         raise LabError(f"unreadable result from the lab: {line!r}") from error
 
 
-def run_session(plan: Plan, parts: Parts, show: Callable[[str], None], kvm: str = "modules",
-                options: Optional[list[str]] = None) -> list[dict[str, Any]]:
+def run_command(line: list[str], runs: int, show: Callable[[str], None]) -> list[dict[str, Any]]:
     """All results, among them those of failed runs. Fewer than planned, or a lab
     that ends badly although all runs were verified, is an error."""
     (TOP / "out").mkdir(exist_ok=True)  # the one directory that L1 may write to
     results: list[dict[str, Any]] = []
-    with subprocess.Popen(command(plan, parts, kvm, options or []), stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, text=True, errors="replace") as lab:
+    with subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace") as lab:
         assert lab.stdout
-        for line in lab.stdout:
-            result = parse_result(line)
+        for text in lab.stdout:
+            result = parse_result(text)
             if result is None:
-                show(line.rstrip())
+                show(text.rstrip())
             else:
                 results.append(result)
     verified = all(result["verified"] for result in results)
-    if len(results) != plan.runs() or verified and lab.returncode:
-        raise LabError(f"the lab ended with status {lab.returncode} "
-                       f"after {len(results)} of {plan.runs()} runs")
+    if len(results) != runs or verified and lab.returncode:
+        raise LabError(f"the lab ended with status {lab.returncode} after {len(results)} of {runs} runs")
     return results
+
+
+def run_session(plan: Plan, parts: Parts, show: Callable[[str], None], kvm: str = "modules",
+                options: Optional[list[str]] = None) -> list[dict[str, Any]]:
+    """All results of a plan."""
+    return run_command(command(plan, parts, kvm, options or []), plan.runs(), show)
+
+
+def run_cases(cases: Sequence[str], guest_mib: int, parts: Parts, show: Callable[[str], None]) -> list[dict[str, Any]]:
+    """All results of migrations with their features, as lab/migrate.py names them."""
+    options = [f"--case={case}" for case in cases]
+    return run_command(migrate_command(guest_mib, len(cases), parts, "modules", options), len(cases), show)

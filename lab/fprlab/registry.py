@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""All features by their names."""
+
+from .devices import DEVICES
+from .features import FEATURES
+from .memories import MEMORIES
+from .sending import SENDING
+
+ALL_FEATURES = {**FEATURES, **SENDING, **MEMORIES, **DEVICES}
