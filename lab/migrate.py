@@ -26,6 +26,7 @@ from fprlab.features import check_combination  # noqa: E402
 from fprlab.machine import Emulator  # noqa: E402
 from fprlab.migration import Run, migrate  # noqa: E402
 from fprlab.registry import ALL_FEATURES  # noqa: E402
+from fprlab.staying import migrate_and_stay  # noqa: E402
 
 LOGS = ("stderr", "console")
 LAST_LINES = 15
@@ -132,7 +133,7 @@ def measure(run: Run, emulator: Emulator, keep: Optional[Path]) -> dict[str, Any
     """The result of one run, failed or not."""
     with scratch_directory() as directory:
         try:
-            return migrate(run, emulator, directory, say)
+            return (migrate_and_stay if run.stays() else migrate)(run, emulator, directory, say)
         except (LabError, OSError) as error:
             say(f"{run.label}: FAILED: {error}")
             show_logs(run, directory, keep)

@@ -4,6 +4,7 @@
 from .devices import DEVICES
 from .features import FEATURES
 from .memories import MEMORIES
+from .refusals import REFUSALS
 from .sending import SENDING
 
-ALL_FEATURES = {**FEATURES, **SENDING, **MEMORIES, **DEVICES}
+ALL_FEATURES = {**FEATURES, **SENDING, **MEMORIES, **DEVICES, **REFUSALS}
