@@ -18,6 +18,8 @@ from .migration import (UNLIMITED, NoReport, Run, Stage, check_consoles, check_f
                         wait_loaded)
 from .network import Network
 
+# The clock that KVM writes itself is at the same address after a reboot.
+SAME_PLACE = "nokaslr"
 PATIENCE = 45.0           # seconds, then the operator takes the cap off
 LAST_DOWNTIME_MS = 5000   # and allows this, so that it ends with any workload
 NEVER_FREE = 0.08         # of a guest's memory: what it keeps and verifies is more
@@ -65,7 +67,8 @@ class Journey:
 
     def _new_machine(self, host: int, incoming: bool) -> Machine:
         self._count += 1
-        emulator = dataclasses.replace(self._emulator, prefix=self._network.prefix(host))
+        emulator = dataclasses.replace(self._emulator, prefix=self._network.prefix(host),
+                                       append=f"{self._emulator.append} {SAME_PLACE}")
         return Machine(emulator, self._run.guest(), self._directory / f"qemu{self._count}", incoming)
 
     def _here(self) -> Machine:

@@ -163,7 +163,7 @@ def describe(result: Result) -> str:
     if result["bandwidth_mib"]:
         how.append(f"{result['bandwidth_mib']} MiB/s")
     failure = f", {result['failure']}" if result["failure"] else ""
-    if result["failure"] and not result.get("injected"):
+    if failure and result["verified"] and not result["injected"]:
         failure += " (too late)"
     if not result["verified"]:
         end = f"WRONG: {result['error']}"
