@@ -24,7 +24,7 @@
 #include "qapi/error.h"
 #include "qapi/visitor.h"
 #include "qom/object_interfaces.h"
-#include "chardev/char-fe.h"
+#include "migration/free-page-compat.h"
 #include "migration/free-page-filter.h"
 #include "migration/misc.h"
 #include "system/iothread.h"
@@ -45,7 +45,7 @@ struct FreePageReport {
 
     char *chardev;
     uint32_t wait_first_ms;
-    CharBackend chr;
+    CharFrontend chr;
     IOThread *iothread;
     NotifierWithReturn precopy;
 
@@ -278,7 +278,7 @@ static void fpr_init(Object *obj)
                                    OBJ_PROP_FLAG_READWRITE);
 }
 
-static void fpr_class_init(ObjectClass *oc, void *data)
+static void fpr_class_init(ObjectClass *oc, FreePageClassData *data)
 {
     UserCreatableClass *ucc = USER_CREATABLE_CLASS(oc);
 

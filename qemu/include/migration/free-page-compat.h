@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What QEMU 10.0 names otherwise than the newer versions that the free page
+ * filter is built for.  Our code has the newer names.
+ */
+
+#ifndef MIGRATION_FREE_PAGE_COMPAT_H
+#define MIGRATION_FREE_PAGE_COMPAT_H
+
+#include "chardev/char-fe.h"
+
+#if QEMU_VERSION_MAJOR == 10 && QEMU_VERSION_MINOR == 0
+
+#include "exec/ramblock.h"
+
+typedef struct CharBackend CharFrontend;
+
+/* What TypeInfo's class_init is passed, a pointer to const since */
+typedef void FreePageClassData;
+
+#else
+
+#include "system/ramblock.h"
+
+typedef const void FreePageClassData;
+
+#endif
+
+#endif
