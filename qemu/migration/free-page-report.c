@@ -3,10 +3,10 @@
  * Reports of free pages by an agent in the guest
  *
  * After each bitmap sync the filter is armed and the agent is asked, with the
- * epoch's number as the tag of the request.  What it answers is used in parts of
- * a GiB of the guest's memory, also where the answer breaks off: each piece has a
- * checksum of its own that covers the tag, so each was made after ARM whatever
- * becomes of the rest.
+ * epoch's number as the tag of the request.  What it answers is used in parts
+ * of a GiB of the guest's memory, also where the answer breaks off: each piece
+ * has a checksum of its own that covers the tag, so each was made after ARM
+ * whatever becomes of the rest.
  *
  * The guest is not trusted, and not waited for but once, before the first page
  * is sent, for a bounded time.  It may send anything at any time: the decoder
