@@ -16,9 +16,10 @@ patched_files()
 }
 
 # apply_patch FILE TREE: without fuzz, for a hook that no longer fits must be
-# looked at.
+# looked at. One that is a message alone is about files of ours.
 apply_patch()
 {
+	grep -q '^--- a/' "$1" || return 0
 	patch -d "$2" -p1 -F0 -s --no-backup-if-mismatch < "$1" ||
 		die "${1##*/} does not apply"
 }

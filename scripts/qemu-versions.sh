@@ -7,7 +7,7 @@
 # qemu_versions: print them, the default first.
 qemu_versions()
 {
-	sed -nE 's/^([0-9.]+) .*/\1/p' "$top/patches/qemu/versions"
+	sed -nE 's/^([0-9.]+) .*/\1/p' "${top:?}/patches/qemu/versions"
 }
 
 # qemu_version [VERSION]: print it if it is one, without it the default.
@@ -23,5 +23,5 @@ qemu_version()
 # qemu_suite VERSION: print Debian's suite that has it.
 qemu_suite()
 {
-	awk -v version="$1" '$1 == version { print $2 }' "$top/patches/qemu/versions"
+	awk -v version="$1" '$1 == version { print $2 }' "${top:?}/patches/qemu/versions"
 }
