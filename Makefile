@@ -6,12 +6,15 @@
 # Choices of "make demo", passed on when they are set.
 export WORKLOADS MODES REPEAT GUEST_MIB
 
+# The versions of QEMU that there are patches for.
+QEMUS := $(shell sed -nE 's/^([0-9.]+) .*/\1/p' patches/qemu/versions)
+
 .PHONY: help
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 	@echo
 	@echo 'make demo takes WORKLOADS=, MODES= (comma-separated), REPEAT= and GUEST_MIB=.'
-	@echo 'make stress takes SECONDS= and SEED=, make soak MINUTES= and SEED=.'
+	@echo 'make stress takes SECONDS= and SEED=, make soak MINUTES= and SEED=, make qemu QEMU= (a version).'
 
 .PHONY: demo
 demo: machine packages ## Migrate real guests with and without the filter; the main job
@@ -51,7 +54,7 @@ modules: packages ## Build the KVM modules for the stock Debian kernel
 
 .PHONY: qemu
 qemu: packages ## Build QEMU with the filter
-	scripts/build-qemu
+	scripts/build-qemu $(QEMU)
 
 .PHONY: fprctl
 fprctl: packages ## Build fprctl
@@ -62,8 +65,13 @@ guest-module: packages ## Build the guest's module for the stock kernel; prints 
 	scripts/build-guest-module
 
 .PHONY: series
-series: ## Write the patch series for kernel builders to out/series
-	scripts/make-series out/series
+series: ## Write the patch series for Linux and QEMU to out/series
+	scripts/make-series out/series/linux-6.12
+	@for version in $(QEMUS); do scripts/make-qemu-series $$version out/series/qemu-$$version || exit; done
+
+.PHONY: check-series
+check-series: packages ## Build QEMU after each patch of its series, which takes long
+	@for version in $(QEMUS); do scripts/tests/series_build_test $$version || exit; done
 
 .PHONY: machine
 machine: ## Say what this machine lacks for the lab

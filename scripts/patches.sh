@@ -19,7 +19,7 @@ patched_files()
 # looked at. One that is a message alone is about files of ours.
 apply_patch()
 {
-	grep -q '^--- a/' "$1" || return 0
+	grep -qE '^(diff|---) .' "$1" || return 0
 	patch -d "$2" -p1 -F0 -s --no-backup-if-mismatch < "$1" ||
 		die "${1##*/} does not apply"
 }

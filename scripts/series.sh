@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# Functions that make a series for "git am" in a scratch repository, $tree. Source it
+# after debian.sh and patches.sh.
+
+author="kvm-fpr developers <kvm-fpr@localhost>"
+
+# commit MESSAGE
+commit()
+{
+	git -C "${tree:?}" add -A
+	git -C "$tree" -c user.name="${author% <*}" -c user.email=kvm-fpr@localhost \
+		commit -q --author="$author" -m "$1"
+}
+
+# make_base SOURCE HOOKS: the upstream files that the hooks change are all it needs.
+make_base()
+{
+	git init -q "$tree"
+	(cd "$1" && patched_files "$2" | xargs cp --parents -t "$tree")
+	commit base
+	git -C "$tree" tag base
+}
+
+# apply_hook PATCH: apply and commit it. The message is what stands between Subject and
+# the line of dashes.
+apply_hook()
+{
+	apply_patch "$1" "$tree"
+	commit "$(sed -nE '/^---$/q; s/^Subject: \[PATCH\] //; s/^Subject: //; /^From: /d; p' "$1")"
+}
+
+# write_series DIR: all since the base, in the place of what was there.
+write_series()
+{
+	mkdir -p "$1"
+	rm -f "$1"/*.patch
+	git -C "$tree" format-patch -q --no-signature -o "$(realpath "$1")" base
+	log "$(find "$1" -name '*.patch' | wc -l) patches in $1"
+}
