@@ -14,6 +14,7 @@ TOP = Path(__file__).resolve().parent.parent.parent
 RUN_TIMEOUT = 240  # seconds for each migration
 BOOT_TIMEOUT = 120
 HOST_MODULES = ("veth", "vhost_net", "vhost_vsock")
+STATUS_NONE = 3  # of a build script: what it would build from is not to be had
 RESULT = "result "
 
 
@@ -25,21 +26,28 @@ class Parts:
     qemu: Path
 
 
-def built(script: str) -> Path:
+class NotToBeHad(LabError):
+    """Debian does not have what a part is built from, or not any more."""
+
+
+def built(script: str, *arguments: str) -> Path:
     """Run one of the project's build scripts, which prints a directory."""
-    result = subprocess.run([TOP / script], stdout=subprocess.PIPE, text=True, check=False)
+    result = subprocess.run([TOP / script, *arguments], stdout=subprocess.PIPE, text=True, check=False)
     lines = result.stdout.splitlines()
+    if result.returncode == STATUS_NONE:
+        raise NotToBeHad(f"{' '.join((script, *arguments))}: its source is not to be had")
     if result.returncode or not lines:
         raise LabError(f"{script} failed")
     return Path(lines[-1])
 
 
-def build_parts() -> Parts:
-    """Build what is missing, the modules too, so that no boot waits for a build. What
-    needs the network comes first."""
-    for script in ("scripts/fetch-kernel", "scripts/fetch-qemu", "scripts/build-modules"):
-        built(script)
-    return Parts(built("lab/build-guest"), built("scripts/build-qemu"))
+def build_parts(*qemu: str) -> Parts:
+    """Build what is missing, the modules too, so that no boot waits for a build, and the QEMU
+    of another version than the default if one is named. What needs the network comes first."""
+    built("scripts/fetch-kernel")
+    built("scripts/fetch-qemu", *qemu)
+    built("scripts/build-modules")
+    return Parts(built("lab/build-guest"), built("scripts/build-qemu", *qemu))
 
 
 def host_mib(guest_mib: int) -> int:
