@@ -87,6 +87,7 @@ class Guest:
 def report_arguments(directory: Path, agent: Optional[Path]) -> list[str]:
     """The port at which the guest reports, and what asks there, or at another agent."""
     return [
+        "-device", "virtio-serial-pci,max_ports=2",
         "-chardev", f"socket,id=report,path={directory}/report,server=on,wait=off",
         "-device", "virtserialport,chardev=report,name=fpr.report",
         "-chardev", f"socket,id=agent,path={agent or directory / 'report'}",
@@ -111,9 +112,7 @@ def command_line(emulator: Emulator, guest: Guest, directory: Path, incoming: bo
         "-append", f"{KERNEL_COMMAND_LINE} {emulator.append} lab_mib={emulator.guest_mib} {guest.append()}",
         "-qmp", f"unix:{directory}/qmp,server=on,wait=off",
         "-serial", f"file:{directory}/console",
-        "-device", "virtio-serial-pci",
-        "-chardev", f"socket,id=lab,path={directory}/port,server=on,wait=off",
-        "-device", "virtserialport,chardev=lab,name=org.kvm-fpr.lab",
+        "-serial", f"unix:{directory}/port,server=on,wait=off",
         "-device", BALLOON[guest.mode],
         *guest.arguments(directory, incoming),
     ]
