@@ -24,6 +24,10 @@ demo: machine packages ## Migrate real guests with and without the filter; the m
 check: machine packages ## Run all tests
 	scripts/check
 
+.PHONY: check-model
+check-model: packages ## Check the model of the protocol, exhaustively
+	verification/check
+
 .PHONY: bench
 bench: machine packages ## Measure what the filter costs, in instructions
 	lab/bench

@@ -1,0 +1,555 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One page of a guest while it is migrated, at the granularity at which the
+ * filter can go wrong: each step below is one that another can come between.
+ *
+ * Bits of a bitmap are independent, and whatever works on words does so
+ * atomically, so one page stands for all.  Memory is sequentially consistent
+ * here; the barriers for weaker machines are argued in
+ * Documentation/virt/kvm/free-page-filter.rst.
+ *
+ * The file configurations lists what is switched on together; "check --trace" prints
+ * the comments that begin with > of the lines that a run comes by.
+ *
+ *   VCPUS, ROUNDS	how many vCPUs write, how many rounds before the last
+ *   IN_VMM		the VMM filters and drops (QEMU); else it is unaware
+ *   OUTSIDE_AGENT	another process filters
+ *   AUTO_CLEAR		GET clears and protects; else CLEAR does, when a page is sent
+ *   PML		the CPU logs writes, pages are never write-protected
+ *   DEVICE		a device of the VMM's writes, and logs that in the VMM
+ *   OTHER_READER	somebody else in the VMM reads the log once
+ *   RELOG		the memslot's logging is switched off and on once
+ *   WITHOUT_...	a rule is left out
+ *   REACH_...		fails if the good state is reached: it must be
+ */
+#ifndef VCPUS
+#define VCPUS 2
+#endif
+#ifndef ROUNDS
+#define ROUNDS 2
+#endif
+#ifndef AGENT_ROUNDS
+#define AGENT_ROUNDS 1
+#endif
+
+/* The guest's page: given out by the allocator, written since, on the destination. */
+bool used, live, synced;
+/* A device has been told to write it. */
+bool dma;
+
+/* The SPTE, its copies in TLBs, and with PML its dirty bit and the CPU's buffer. */
+bool writable = true;
+bool tlb[VCPUS];
+bool spte_dirty, tlb_dirty[VCPUS], pml[VCPUS];
+
+/* KVM: dirty log, touched bitmap, stamp, the VM's epoch; a counter. */
+bool D = true, T;
+byte stamp, vm_epoch, last_epoch;
+bool slots_lock, mmu_write;
+byte mmu_readers;
+/* Read sections of kvm->srcu: whether one is open, and which. */
+bool in_srcu[VCPUS];
+byte section[VCPUS];
+
+/* The VMM: KVMSlot.dirty_bmap, ram_list.dirty_memory, RAMBlock.bmap. */
+bool S, R, B;
+bool kml_lock, bitmap_lock, fpf_lock;
+byte fpf_epoch;
+bool stopping, done;
+byte vcpus_out;
+
+/* Whether each good state was seen. */
+bool dropped, dropped_then_reused, filtered_outside;
+
+#define LOCK(l)		atomic { !l -> l = true }
+#define UNLOCK(l)	l = false
+
+inline write_page()
+{
+	live = true;			/*> writes the page */
+	synced = false;
+	if
+	:: dropped -> dropped_then_reused = true
+	:: else
+	fi
+}
+
+/* mark_page_dirty_in_slot() */
+inline mark_dirty()
+{
+#ifdef WITHOUT_ORDER_OF_T_AND_D
+	D = true;			/*> sets the bit in D */
+	T = true;			/*> sets the bit in T */
+#else
+	T = true;			/*> sets the bit in T */
+	D = true;			/*> sets the bit in D */
+#endif
+}
+
+#ifdef PML
+/* A VM exit, or vmx_flush_pml_buffer() */
+inline flush_pml(v)
+{
+	if
+	:: pml[v] -> mark_dirty(); pml[v] = false
+	:: else
+	fi
+}
+#endif
+
+/* kvm_flush_remote_tlbs(): each CPU leaves the guest, and with PML empties its buffer. */
+inline flush_tlbs()
+{
+	byte f;
+	for (f : 0 .. VCPUS - 1) {
+#ifdef PML
+		flush_pml(f);
+		tlb_dirty[f] = false;
+#endif
+		tlb[f] = false;		/*> flushes a TLB */
+	}
+}
+
+/* kvm_arch_sync_dirty_log() */
+inline sync_dirty_log()
+{
+#ifdef PML
+	byte s;
+	for (s : 0 .. VCPUS - 1) {
+		flush_pml(s);
+	}
+#endif
+	skip
+}
+
+inline protect()
+{
+#ifdef PML
+	spte_dirty = false		/*> protects the page: writes are logged again */
+#else
+	writable = false		/*> protects the page */
+#endif
+}
+
+/* What a vCPU does when it meets a page that is write-protected. */
+inline fault(v)
+{
+	atomic { in_srcu[v] = true; section[v] = (section[v] + 1) % 3 }
+	if
+	:: /* fast_page_fault(), without a lock */
+		writable = true;	/*> fault: makes the page writable */
+		mark_dirty()
+	:: /* make_spte() marks, the SPTE follows */
+		atomic { !mmu_write -> mmu_readers++ }
+		mark_dirty();
+		writable = true;	/*> fault: makes the page writable */
+		mmu_readers--
+	fi;
+	in_srcu[v] = false
+}
+
+proctype vcpu(byte v)
+{
+	do
+	:: stopping -> break
+	/* The guest's allocator */
+	:: !stopping && !used ->
+		used = true		/*> allocates the page */
+	:: atomic { !stopping && used && !dma ->
+		used = false;		/*> frees the page */
+		live = false
+	   }
+	/* A write to a page that one has */
+	:: atomic { !stopping && used && tlb[v] ->
+		write_page();
+#ifdef PML
+		if
+		:: !tlb_dirty[v] -> tlb_dirty[v] = true; spte_dirty = true; pml[v] = true
+		:: else
+		fi
+#endif
+	   }
+	:: atomic { !stopping && used && !tlb[v] && writable ->
+		tlb[v] = true;		/*> caches the writable translation */
+#ifdef PML
+		tlb_dirty[v] = spte_dirty
+#endif
+	   }
+#ifdef PML
+	:: !stopping && pml[v] -> flush_pml(v)
+#endif
+	:: !stopping && used && !tlb[v] && !writable -> fault(v)
+	od;
+	vcpus_out++
+}
+
+#ifdef DEVICE
+/* The VMM marks a page when it has written it. */
+proctype device()
+{
+	do
+	:: stopping -> break
+	:: atomic { !stopping && used && !dma -> dma = true }
+		atomic {
+			live = true;	/*> writes the page */
+			synced = false
+		}
+		R = true;		/*> marks the page in the VMM's own log */
+		dma = false
+	od
+}
+#endif
+
+/* KVM_FPR_ARM; @epoch: what it returns */
+inline arm(epoch)
+{
+	LOCK(slots_lock);
+	last_epoch++;			/*> ARM begins */
+	epoch = last_epoch;
+	vm_epoch = 0;
+	sync_dirty_log();
+	T = false;			/*> ARM zeroes T */
+	stamp = epoch;
+#ifndef WITHOUT_DRAIN
+	drain();
+#endif
+	/* Under the read side of mmu_lock */
+	atomic { !mmu_write -> mmu_readers++ }
+	if
+#ifdef PROTECT_ALL
+	:: true -> protect()
+#else
+	:: atomic { D && !T -> protect() }
+	:: else
+#endif
+	fi;
+	mmu_readers--;
+#ifndef WITHOUT_TLB_FLUSH
+	flush_tlbs();
+#endif
+	vm_epoch = epoch;		/*> ARM returns */
+	UNLOCK(slots_lock)
+}
+
+/* synchronize_srcu(): sections that are open now end */
+inline drain()
+{
+	byte d, seen;
+	for (d : 0 .. VCPUS - 1) {
+		seen = section[d];
+		!in_srcu[d] || section[d] != seen	/*> ARM has waited for fault handlers */
+	}
+}
+
+/* KVM_FPR_SET_BITMAP with a report that names the page */
+inline set_bitmap(epoch, confirmed)
+{
+	confirmed = false;
+#ifdef WITHOUT_SLOTS_LOCK
+	skip;
+#else
+	LOCK(slots_lock);
+#endif
+	if
+#ifdef WITHOUT_EPOCH_CHECK
+	:: !T ->
+#elif defined(WITHOUT_STAMP)
+	:: epoch == vm_epoch && !T ->
+#else
+	:: epoch == vm_epoch && epoch == stamp && !T ->
+#endif
+		if
+		:: !D -> confirmed = true	/*> SET confirms the page, which is not in D */
+		:: else ->
+			D = false;	/*> SET clears the bit in D */
+#ifdef WITHOUT_SECOND_LOOK
+			confirmed = true	/*> SET confirms the page */
+#else
+			if
+			:: T -> D = true		/*> SET puts the bit in D back */
+			:: else -> confirmed = true	/*> SET confirms the page */
+			fi
+#endif
+		fi
+	:: else
+	fi;
+#ifndef WITHOUT_SLOTS_LOCK
+	UNLOCK(slots_lock)
+#endif
+}
+
+/* The guest's reporter, asked after ARM: was the page free at this instant? */
+inline report(free)
+{
+	free = !used			/*> the guest looks whether the page is free */
+}
+
+/* KVM_GET_DIRTY_LOG into KVMSlot.dirty_bmap, from there into ram_list.dirty_memory */
+inline get()
+{
+	LOCK(kml_lock);
+	LOCK(slots_lock);
+	sync_dirty_log();
+#ifdef AUTO_CLEAR
+	bool log;
+	atomic { !mmu_write && !mmu_readers -> mmu_write = true }
+	atomic {
+		log = D;		/*> GET reads D and clears it */
+		D = false
+	}
+	if
+	:: log -> protect(); mmu_write = false; flush_tlbs(); R = true
+	:: else -> mmu_write = false
+	fi;
+#else
+	S = D;				/*> GET reads D */
+	if
+	:: S -> R = true
+	:: else
+	fi;
+#endif
+	UNLOCK(slots_lock);
+	UNLOCK(kml_lock)
+}
+
+/* KVM_CLEAR_DIRTY_LOG of what dirty_bmap names */
+inline clear()
+{
+	LOCK(kml_lock);
+	if
+	:: S ->
+		LOCK(slots_lock);
+		atomic { !mmu_write && !mmu_readers -> mmu_write = true }
+		if
+		:: D ->
+			D = false;	/*> CLEAR clears the bit in D */
+			protect();
+			mmu_write = false;
+			flush_tlbs()
+		:: else -> mmu_write = false
+		fi;
+		UNLOCK(slots_lock);
+		S = false
+	:: else
+	fi;
+	UNLOCK(kml_lock)
+}
+
+/*
+ * Sends the page if it is pending: first the log, then the copy.  The log is
+ * cleared for a whole chunk of pages when the first of them is sent, which may
+ * be another one.
+ */
+inline send()
+{
+	LOCK(bitmap_lock);
+#ifndef AUTO_CLEAR
+	if
+	:: B -> clear()
+	:: !B -> clear()
+	:: !B
+	fi;
+#endif
+	if
+	:: B ->
+		B = false;
+		synced = true		/*> sends the page */
+	:: else
+	fi;
+	UNLOCK(bitmap_lock)
+}
+
+inline end_epoch()
+{
+	LOCK(fpf_lock);
+	fpf_epoch = 0;
+	UNLOCK(fpf_lock)
+}
+
+inline sync_bitmap()
+{
+#if defined(IN_VMM) && !defined(WITHOUT_DISCARD)
+	end_epoch();
+#endif
+	get();
+	LOCK(bitmap_lock);
+	atomic {
+		B = B || R;		/*> merges the logs into what is to be sent */
+		R = false
+	};
+	UNLOCK(bitmap_lock)
+}
+
+#ifdef IN_VMM
+/* The epoch whose report is on its way, and what it says; the device's thread has both. */
+byte report_epoch;
+bool report_asked;
+#ifdef WITHOUT_ORDER_OF_REPORT
+bool early_report;
+#endif
+
+proctype filter()
+{
+	bool free, confirmed;
+	byte epoch;
+
+end:	do
+	:: done -> break
+	:: report_asked ->
+		atomic { report_asked = false; epoch = report_epoch }
+#ifndef WITHOUT_ORDER_OF_REPORT
+		report(free);
+#else
+		free = early_report;
+#endif
+		LOCK(fpf_lock);
+		if
+		:: free && epoch == fpf_epoch ->
+#ifndef WITHOUT_BITMAP_LOCK
+			LOCK(bitmap_lock);
+#endif
+#ifndef WITHOUT_KML_LOCK
+			LOCK(kml_lock);
+#endif
+			set_bitmap(epoch, confirmed);
+			if
+			:: confirmed ->
+#ifndef WITHOUT_FORGETTING_S
+				S = false;	/*> takes the page out of dirty_bmap */
+#endif
+				atomic {
+					if
+					:: B -> dropped = true
+					:: else
+					fi;
+					B = false	/*> takes the page out of what is to be sent */
+				}
+			:: else
+			fi;
+#ifndef WITHOUT_KML_LOCK
+			UNLOCK(kml_lock);
+#endif
+#ifndef WITHOUT_BITMAP_LOCK
+			UNLOCK(bitmap_lock);
+#endif
+		:: else
+		fi;
+		UNLOCK(fpf_lock)
+	od
+}
+#endif
+
+#ifdef OUTSIDE_AGENT
+proctype agent()
+{
+	bool free, confirmed;
+	byte epoch, rounds;
+
+end:	do
+	:: done -> break
+	:: rounds < AGENT_ROUNDS ->
+		rounds++;
+		arm(epoch);
+		report(free);
+		if
+		:: free ->
+			set_bitmap(epoch, confirmed);
+			if
+			:: confirmed -> filtered_outside = true
+			:: else
+			fi
+		:: else
+		fi
+	od
+}
+#endif
+
+#ifdef OTHER_READER
+/* Somebody else in the VMM who reads the log, such as a display */
+proctype other_reader()
+{
+	get()
+}
+#endif
+
+#ifdef RELOG
+/* KVM_SET_USER_MEMORY_REGION: pages stay writable, the log begins all set, T all clear. */
+proctype relog()
+{
+	LOCK(slots_lock);
+	atomic {
+		stamp = 0;		/*> logging begins anew, with D all set */
+		T = false;
+		D = true
+	}
+	UNLOCK(slots_lock)
+}
+#endif
+
+/* The migration's thread */
+proctype migration()
+{
+	byte round, epoch;
+
+	sync_bitmap();
+	for (round : 1 .. ROUNDS) {
+#ifdef IN_VMM
+#ifdef WITHOUT_ORDER_OF_REPORT
+		report(early_report);
+#endif
+		arm(epoch);
+		LOCK(fpf_lock);
+		fpf_epoch = epoch;
+		UNLOCK(fpf_lock);
+		atomic { report_epoch = epoch; report_asked = true }
+#endif
+		send();
+		sync_bitmap()
+	}
+
+	stopping = true;		/*> stops the guest */
+	/* vCPUs leave the guest, and their buffers are emptied; devices are drained. */
+	vcpus_out == VCPUS && !dma;
+	sync_bitmap();
+	send();
+	done = true;
+
+	/* What this is all about */
+	assert(!live || synced);	/*> is done: what was written last is not there */
+
+#ifdef REACH_DROPPED
+	assert(!dropped);
+#endif
+#ifdef REACH_REUSED
+	assert(!(dropped_then_reused && live && synced));
+#endif
+#ifdef REACH_FILTERED_OUTSIDE
+	assert(!filtered_outside);
+#endif
+}
+
+init {
+	byte v;
+
+	atomic {
+		for (v : 0 .. VCPUS - 1) {
+			run vcpu(v);
+		}
+		run migration();
+#ifdef IN_VMM
+		run filter();
+#endif
+#ifdef OUTSIDE_AGENT
+		run agent();
+#endif
+#ifdef DEVICE
+		run device();
+#endif
+#ifdef OTHER_READER
+		run other_reader();
+#endif
+#ifdef RELOG
+		run relog();
+#endif
+	}
+}
