@@ -22,6 +22,8 @@ void hmp_info_free_page_filter(Monitor *mon, const FreePageFilterInfo *info)
         monitor_printf(mon, "free page filter first report: %" PRIu64 " ms\n",
                        info->first_report_ms);
     }
+    monitor_printf(mon, "free page filter waited for reports: %" PRIu64
+                   " ms\n", info->waited_ms);
     monitor_printf(mon, "free page filter reported: %" PRIu64 " pages\n",
                    info->reported_pages);
     monitor_printf(mon, "free page filter filtered: %" PRIu64 " pages\n",

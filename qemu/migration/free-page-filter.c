@@ -81,7 +81,7 @@
 /* Hints to gather at most, so that the first ones do not come too late */
 #define FPF_MAX_HINTS 8
 
-/* How soon a cancelled migration is noticed that waits for the first report */
+/* How soon a cancelled migration is noticed that waits for a report */
 #define FPF_WAIT_STEP_MS 50
 
 static struct {
@@ -93,18 +93,21 @@ static struct {
 
     /* Protects what follows, up to the counters */
     QemuMutex lock;
-    QemuCond first_report_done;
-    /* No report was asked for yet in this migration */
-    bool first;
-    /* The epoch whose report is worth waiting for, and for how many ms */
-    uint64_t wait_epoch;
-    uint32_t wait_ms;
+    QemuCond report_done;
+    /* Reports that were asked for in this epoch and have not ended */
+    unsigned int outstanding;
+    /* For how many ms they are worth waiting for */
+    uint32_t wait_first_ms;
+    uint32_t wait_last_ms;
     /* Hints are used as without the filter */
     bool stock;
     /* 0: no epoch, hints are ignored */
     uint64_t epoch;
     unsigned int nr_hints;
     KVMFprReport report;
+
+    /* No page was sent yet; the migration thread's own */
+    bool first;
 
     /* Atomic, for query-migrate, which should not wait for the lock */
     const char *blocked_reason;
@@ -113,6 +116,7 @@ static struct {
     Stat64 reports;
     Stat64 discarded_reports;
     Stat64 first_report_ms;
+    Stat64 waited_ms;
     Stat64 reported_pages;
     Stat64 filtered_pages;
     Stat64 confirmed_pages;
@@ -122,7 +126,7 @@ static struct {
 static void __attribute__((constructor)) fpf_init(void)
 {
     qemu_mutex_init(&fpf.lock);
-    qemu_cond_init(&fpf.first_report_done);
+    qemu_cond_init(&fpf.report_done);
 }
 
 static const char *fpf_find_blocked_reason(void)
@@ -179,8 +183,8 @@ static void fpf_end_epoch(void)
         kvm_fpr_disarm(fpf.epoch);
         fpf.epoch = 0;
     }
-    fpf.wait_epoch = 0;
-    qemu_cond_signal(&fpf.first_report_done);
+    fpf.outstanding = 0;
+    qemu_cond_signal(&fpf.report_done);
 }
 
 /* KVMFprDropFunc, called with the bitmap locked */
@@ -384,7 +388,8 @@ bool free_page_filter_arm(bool gpa, bool poison)
     return fpf_begin_epoch();
 }
 
-uint64_t free_page_filter_arm_for_report(uint32_t wait_ms)
+uint64_t free_page_filter_arm_for_report(uint32_t wait_first_ms,
+                                         uint32_t wait_last_ms)
 {
     const char *reason = fpf_find_blocked_reason();
 
@@ -397,28 +402,47 @@ uint64_t free_page_filter_arm_for_report(uint32_t wait_ms)
     if (!fpf_begin_epoch()) {
         return 0;
     }
-    if (fpf.first) {
-        fpf.first = false;
-        fpf.wait_epoch = fpf.epoch;
-        fpf.wait_ms = wait_ms;
-    }
+    fpf.outstanding++;
+    fpf.wait_first_ms = wait_first_ms;
+    fpf.wait_last_ms = wait_last_ms;
     return fpf.epoch;
+}
+
+/* Called with the lock held, but not with the BQL */
+static void fpf_wait_reports(uint32_t ms)
+{
+    int64_t start = qemu_clock_get_ms(QEMU_CLOCK_REALTIME), now = start;
+
+    while (fpf.outstanding && now < start + ms &&
+           migrate_get_current()->state == MIGRATION_STATUS_ACTIVE) {
+        qemu_cond_timedwait(&fpf.report_done, &fpf.lock,
+                            MIN(start + ms - now, FPF_WAIT_STEP_MS));
+        now = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+    }
+    stat64_add(&fpf.waited_ms, now - start);
+    trace_free_page_filter_wait(fpf.epoch, now - start, fpf.outstanding);
 }
 
 void free_page_filter_wait_first_report(void)
 {
-    int64_t now = qemu_clock_get_ms(QEMU_CLOCK_REALTIME), end;
+    if (!fpf.first) {
+        return;
+    }
+
+    fpf.first = false;
+    QEMU_LOCK_GUARD(&fpf.lock);
+    fpf_wait_reports(fpf.wait_first_ms);
+}
+
+void free_page_filter_wait_last_report(uint64_t remaining)
+{
+    if (!fpf.users || !remaining ||
+        remaining >= migrate_get_current()->threshold_size) {
+        return;
+    }
 
     QEMU_LOCK_GUARD(&fpf.lock);
-    for (end = now + fpf.wait_ms; fpf.wait_epoch && now < end;
-         now = qemu_clock_get_ms(QEMU_CLOCK_REALTIME)) {
-        if (migrate_get_current()->state != MIGRATION_STATUS_ACTIVE) {
-            break;
-        }
-        qemu_cond_timedwait(&fpf.first_report_done, &fpf.lock,
-                            MIN(end - now, FPF_WAIT_STEP_MS));
-    }
-    fpf.wait_epoch = 0;
+    fpf_wait_reports(fpf.wait_last_ms);
 }
 
 bool free_page_filter_report(uint64_t epoch, hwaddr gpa,
@@ -446,22 +470,25 @@ void free_page_filter_report_done(uint64_t epoch, bool complete)
 {
     QEMU_LOCK_GUARD(&fpf.lock);
 
-    if (epoch && epoch == fpf.epoch) {
-        fpf_flush();
-    }
-    if (!complete || !epoch || epoch != fpf.epoch) {
+    if (!epoch || epoch != fpf.epoch) {
         stat64_add(&fpf.discarded_reports, 1);
         return;
     }
-    if (!stat64_get(&fpf.reports)) {
-        stat64_set(&fpf.first_report_ms,
-                   qemu_clock_get_ms(QEMU_CLOCK_REALTIME) - fpf.setup_time);
+
+    fpf_flush();
+    if (!complete) {
+        stat64_add(&fpf.discarded_reports, 1);
+    } else {
+        if (!stat64_get(&fpf.reports)) {
+            stat64_set(&fpf.first_report_ms,
+                       qemu_clock_get_ms(QEMU_CLOCK_REALTIME) -
+                       fpf.setup_time);
+        }
+        stat64_add(&fpf.reports, 1);
     }
-    stat64_add(&fpf.reports, 1);
-    if (epoch == fpf.wait_epoch) {
-        fpf.wait_epoch = 0;
-        qemu_cond_signal(&fpf.first_report_done);
-    }
+    /* Nothing more comes of this one, be it good or bad. */
+    fpf.outstanding--;
+    qemu_cond_signal(&fpf.report_done);
 }
 
 bool free_page_filter_hint(hwaddr gpa, hwaddr size)
@@ -501,6 +528,7 @@ void free_page_filter_setup(void)
     stat64_set(&fpf.reports, 0);
     stat64_set(&fpf.discarded_reports, 0);
     stat64_set(&fpf.first_report_ms, 0);
+    stat64_set(&fpf.waited_ms, 0);
     stat64_set(&fpf.reported_pages, 0);
     stat64_set(&fpf.filtered_pages, 0);
     stat64_set(&fpf.confirmed_pages, 0);
@@ -532,6 +560,7 @@ FreePageFilterInfo *free_page_filter_info(void)
     info->discarded_reports = stat64_get(&fpf.discarded_reports);
     info->has_first_report_ms = info->reports;
     info->first_report_ms = stat64_get(&fpf.first_report_ms);
+    info->waited_ms = stat64_get(&fpf.waited_ms);
     info->reported_pages = stat64_get(&fpf.reported_pages);
     info->filtered_pages = stat64_get(&fpf.filtered_pages);
     info->confirmed_pages = stat64_get(&fpf.confirmed_pages);

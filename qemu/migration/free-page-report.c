@@ -8,10 +8,11 @@
  * has a checksum of its own that covers the tag, so each was made after ARM
  * whatever becomes of the rest.
  *
- * The guest is not trusted, and not waited for but once, before the first page
- * is sent, for a bounded time.  It may send anything at any time: the decoder
- * keeps one piece at most and skips what does not answer the last request.  All
- * of that runs in a thread of its own, without the BQL.
+ * The guest is not trusted, and not waited for but before the first page is
+ * sent and before the guest is stopped, for a bounded time.  It may send
+ * anything at any time: the decoder keeps one piece at most and skips what does
+ * not answer the last request.  All of that runs in a thread of its own,
+ * without the BQL.
  */
 
 #include "qemu/osdep.h"
@@ -39,12 +40,17 @@ OBJECT_DECLARE_SIMPLE_TYPE(FreePageReport, FREE_PAGE_REPORT)
 #define FPR_MAX_CHUNK_SIZE (1 * GiB)
 
 #define FPR_WAIT_FIRST_MS 200
+#define FPR_WAIT_LAST_MS 100
+
+/* Nobody should wait for longer for a guest that does not answer */
+#define FPR_WAIT_MAX_MS 10000
 
 struct FreePageReport {
     Object parent_obj;
 
     char *chardev;
     uint32_t wait_first_ms;
+    uint32_t wait_last_ms;
     CharFrontend chr;
     IOThread *iothread;
     NotifierWithReturn precopy;
@@ -148,7 +154,8 @@ static void fpr_ask(FreePageReport *fpr)
     if (!qemu_chr_fe_backend_open(&fpr->chr) || !fpr_flush_request(fpr)) {
         return;
     }
-    epoch = free_page_filter_arm_for_report(fpr->wait_first_ms);
+    epoch = free_page_filter_arm_for_report(fpr->wait_first_ms,
+                                            fpr->wait_last_ms);
     if (!epoch) {
         return;
     }
@@ -267,15 +274,39 @@ static void fpr_set_chardev(Object *obj, const char *value, Error **errp)
     fpr->chardev = g_strdup(value);
 }
 
+static void fpr_get_wait(Object *obj, Visitor *v, const char *name,
+                         void *opaque, Error **errp)
+{
+    uint32_t *ms = (void *)obj + (uintptr_t)opaque;
+
+    visit_type_uint32(v, name, ms, errp);
+}
+
+static void fpr_set_wait(Object *obj, Visitor *v, const char *name,
+                         void *opaque, Error **errp)
+{
+    uint32_t *ms = (void *)obj + (uintptr_t)opaque;
+    uint32_t value;
+
+    if (!visit_type_uint32(v, name, &value, errp)) {
+        return;
+    }
+    if (value > FPR_WAIT_MAX_MS) {
+        error_setg(errp, "free-page-report: '%s' is %u ms, but no migration "
+                   "should wait for more than %u", name, value,
+                   FPR_WAIT_MAX_MS);
+        return;
+    }
+    *ms = value;
+}
+
 static void fpr_init(Object *obj)
 {
     FreePageReport *fpr = FREE_PAGE_REPORT(obj);
 
     qemu_mutex_init(&fpr->lock);
     fpr->wait_first_ms = FPR_WAIT_FIRST_MS;
-    object_property_add_uint32_ptr(obj, "wait-first-report",
-                                   &fpr->wait_first_ms,
-                                   OBJ_PROP_FLAG_READWRITE);
+    fpr->wait_last_ms = FPR_WAIT_LAST_MS;
 }
 
 static void fpr_class_init(ObjectClass *oc, FreePageClassData *data)
@@ -284,6 +315,12 @@ static void fpr_class_init(ObjectClass *oc, FreePageClassData *data)
 
     object_class_property_add_str(oc, "chardev", fpr_get_chardev,
                                   fpr_set_chardev);
+    object_class_property_add(oc, "wait-first-report", "uint32",
+                              fpr_get_wait, fpr_set_wait, NULL,
+                              (void *)offsetof(FreePageReport, wait_first_ms));
+    object_class_property_add(oc, "wait-last-report", "uint32",
+                              fpr_get_wait, fpr_set_wait, NULL,
+                              (void *)offsetof(FreePageReport, wait_last_ms));
     ucc->complete = fpr_complete;
 }
 

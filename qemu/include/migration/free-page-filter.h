@@ -52,12 +52,15 @@ void free_page_filter_flush(void);
 
 /**
  * free_page_filter_arm_for_report: begin an epoch, before a report is asked for
- * @wait_ms: how long the first report of a migration is worth waiting for
+ * @wait_first_ms: how long a report is worth waiting for before the first page
+ *                 is sent
+ * @wait_last_ms: the same before the guest is stopped
  *
  * Called with the BQL held and the guest running, after a bitmap sync.
  * Returns the epoch's number, or 0 if no report must be asked for.
  */
-uint64_t free_page_filter_arm_for_report(uint32_t wait_ms);
+uint64_t free_page_filter_arm_for_report(uint32_t wait_first_ms,
+                                         uint32_t wait_last_ms);
 
 /**
  * free_page_filter_report: pages that the guest reported free
@@ -80,7 +83,7 @@ bool free_page_filter_report(uint64_t epoch, hwaddr gpa,
  */
 void free_page_filter_report_done(uint64_t epoch, bool complete);
 
-/* For the migration of RAM; called with the BQL held, but for the last */
+/* For the migration of RAM; called with the BQL held, but for the last two */
 
 /**
  * free_page_filter_setup: a migration begins
@@ -104,6 +107,18 @@ void free_page_filter_end_epoch(void);
  * the report.  Does nothing after the first time in a migration.
  */
 void free_page_filter_wait_first_report(void);
+
+/**
+ * free_page_filter_wait_last_report: wait, for a bounded time, before the guest
+ * is stopped
+ * @remaining: size of the pages that are still to be sent, in bytes
+ *
+ * The pages that are dropped now are not sent while the guest stands still.
+ * Called like free_page_filter_wait_first_report(), after a bitmap sync, whose
+ * report it waits for.  Does nothing if so much is left that the migration goes
+ * on.
+ */
+void free_page_filter_wait_last_report(uint64_t remaining);
 
 /* For query-migrate and "info migrate" */
 
