@@ -26,8 +26,10 @@ from fprlab.features import check_combination  # noqa: E402
 from fprlab.machine import Emulator  # noqa: E402
 from fprlab.migration import Run, migrate  # noqa: E402
 from fprlab.registry import ALL_FEATURES  # noqa: E402
+from fprlab.relay import RELAYS  # noqa: E402
 from fprlab.staying import migrate_and_stay  # noqa: E402
 
+AGENTS = (*BEHAVIOURS, *RELAYS)
 LOGS = ("stderr", "console")
 LAST_LINES = 15
 
@@ -77,6 +79,8 @@ def parse_arguments() -> argparse.Namespace:
                         help="what lab/build-guest prints")
     parser.add_argument("--append", default="", metavar="TEXT",
                         help="more for the guest's kernel command line")
+    parser.add_argument("--report", default="", metavar="KEY=VALUE,...",
+                        help="more properties of QEMU's free-page-report")
     parser.add_argument("--qemu", default="qemu-system-x86_64", metavar="FILE")
     parser.add_argument("--firmware", metavar="DIR", help="QEMU's -L")
     parser.add_argument("--accel", choices=("kvm", "tcg"), default="kvm")
@@ -86,9 +90,9 @@ def parse_arguments() -> argparse.Namespace:
                         help="limit for each run (default: 180)")
     parser.add_argument("--expect-stock", action="store_true",
                         help="the kernel has no filter: filter-hint must warn and do without")
-    parser.add_argument("--agent", type=names(tuple(BEHAVIOURS)), default=[""], metavar="NAME,...",
+    parser.add_argument("--agent", type=names(AGENTS), default=[""], metavar="NAME,...",
                         help="with the mode filter-report: one that reports what it should not, "
-                             f"in the place of the guest's own ({', '.join(BEHAVIOURS)})")
+                             f"or how it should not, in the place of the guest's own ({', '.join(AGENTS)})")
     parser.add_argument("--feature", type=names(tuple(ALL_FEATURES)), default=[], metavar="NAME,...",
                         help=f"migrate with all of these ({', '.join(ALL_FEATURES)})")
     parser.add_argument("--case", type=case, action="append", default=[], metavar="WORKLOAD:MODE[:FEATURE+...]",
@@ -163,7 +167,7 @@ def main() -> int:
         say(f"migrate.py: {error}")
         return 2
     emulator = Emulator(args.qemu, args.firmware, args.accel, args.guest, args.guest_mib,
-                        args.append)
+                        args.append, report=args.report)
     failed = 0
     for run in planned_runs(args):
         result = measure(run, emulator, args.logs)

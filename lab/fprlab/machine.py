@@ -47,6 +47,7 @@ class Emulator:
     guest_mib: int
     append: str = ""  # to the guest's kernel command line
     prefix: tuple[str, ...] = ()  # a command that runs another
+    report: str = ""  # more properties of free-page-report
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,14 +85,14 @@ class Guest:
         return [arg for feature in self.features for arg in feature.arguments(directory, incoming)]
 
 
-def report_arguments(directory: Path, agent: Optional[Path]) -> list[str]:
+def report_arguments(emulator: Emulator, directory: Path, agent: Optional[Path]) -> list[str]:
     """The port at which the guest reports, and what asks there, or at another agent."""
     return [
         "-device", "virtio-serial-pci,max_ports=2",
         "-chardev", f"socket,id=report,path={directory}/report,server=on,wait=off",
         "-device", "virtserialport,chardev=report,name=fpr.report",
         "-chardev", f"socket,id=agent,path={agent or directory / 'report'}",
-        "-object", "free-page-report,id=report0,chardev=agent",
+        "-object", f"free-page-report,id=report0,chardev=agent{',' * bool(emulator.report)}{emulator.report}",
     ]
 
 
@@ -117,7 +118,7 @@ def command_line(emulator: Emulator, guest: Guest, directory: Path, incoming: bo
         *guest.arguments(directory, incoming),
     ]
     if guest.mode == "filter-report":
-        args += report_arguments(directory, agent)
+        args += report_arguments(emulator, directory, agent)
     if emulator.firmware:
         args += ["-L", emulator.firmware]
     if incoming:

@@ -8,7 +8,7 @@ import socket
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Callable, Iterator, Optional, Union
 
 from . import FILTER_MODES, LabError, LostPages
 from .agent import Agent
@@ -17,9 +17,11 @@ from .features import CAPABILITIES, Ends, Feature
 from .guestport import Verified
 from .machine import Emulator, Guest, Machine
 from .ram import PAGE, GuestRam, differing_pages, differs_in_wall_clock_only, find_ram, first_difference
+from .relay import CRASHES, RELAYS, Relay
 
 SECONDS_BETWEEN_CHECKS = 2.0
 SECONDS_BETWEEN_NOTES = 5.0
+SECONDS_FOR_REPORT = 30.0
 MAX_GROWTH_MIB = 64
 ENDS = ("completed", "failed", "cancelled")
 UNLIMITED = 1 << 40  # bytes a second, more than any machine here moves
@@ -92,13 +94,18 @@ def time_limit(seconds: int, stage: Stage) -> Iterator[None]:
         signal.signal(signal.SIGALRM, previous)
 
 
-def start_agent(run: Run, emulator: Emulator, path: Path, stack: contextlib.ExitStack) -> Optional[Path]:
-    """The socket of the agent that the source asks, if not the guest's own."""
+def start_agent(run: Run, emulator: Emulator, directory: Path,
+                stack: contextlib.ExitStack) -> Union[None, Agent, Relay]:
+    """The one that the source asks, if not the guest's own."""
     if not run.agent:
         return None
-    agent = Agent(path, run.agent, emulator.guest_mib << 8)
+    agent: Union[Agent, Relay]
+    if run.agent in RELAYS:
+        agent = Relay(directory / "agent", run.agent, directory / "source" / "report")
+    else:
+        agent = Agent(directory / "agent", run.agent, emulator.guest_mib << 8)
     stack.callback(agent.end)
-    return path
+    return agent
 
 
 def resident_mib(pid: int) -> int:
@@ -153,6 +160,16 @@ def start_migration(source: Machine, destination: Machine, run: Run, uri: str) -
     source.qmp.execute("migrate", uri=uri)
     for feature in run.features:
         feature.during(source.qmp)
+
+
+def interrupt(agent: Union[None, Agent, Relay], source: Machine) -> None:
+    """Do to the guest what is to happen in the middle of its first report."""
+    if not isinstance(agent, Relay) or not agent.interrupt:
+        return
+    if not agent.in_the_middle.wait(SECONDS_FOR_REPORT):
+        raise LabError("the guest made no report to interrupt")
+    source.qmp.execute(agent.interrupt)
+    agent.go_on.set()
 
 
 def wait_end(source: Machine, stage: Stage) -> dict[str, Any]:
@@ -221,12 +238,28 @@ def check_filter(run: Run, info: dict[str, Any], source: Machine) -> dict[str, A
         raise LabError(f"QEMU did not use the filter: {blocked}")
     if not counters.get("epochs", 0):
         raise LabError("QEMU did not use the filter: no epoch was begun")
+    if run.mode == "filter-report" and run.agent not in RELAYS:
+        check_reports(run, counters)
+    return counters
+
+
+def check_reports(run: Run, counters: dict[str, Any]) -> None:
+    """The guest's own are used, an agent's are not."""
     if run.agent:
         if counters.get("reports", 0) or counters.get("dropped-pages", 0):
             raise LabError(f"QEMU believed the {run.agent} agent")
-    elif run.mode == "filter-report" and not counters.get("reports", 0):
+    elif not counters.get("reports", 0):
         raise NoReport("the guest made no report in time")
-    return counters
+
+
+def check_relay(agent: Union[None, Agent, Relay], counters: dict[str, Any]) -> None:
+    """No report counts twice."""
+    if not isinstance(agent, Relay):
+        return
+    ended = counters["reports"] + counters["discarded-reports"]
+    if not counters["reports"] or ended > agent.requests:
+        raise LabError(f"{agent.requests} requests, but {counters['reports']} reports used "
+                       f"and {counters['discarded-reports']} discarded")
 
 
 def memory_devices(side: Machine) -> list[tuple[int, int]]:
@@ -298,6 +331,13 @@ def resume_and_check(destination: Machine) -> list[Verified]:
     return check_twice(destination, tag)
 
 
+def check_crashed(source: Machine) -> list[Verified]:
+    """A guest that has crashed checks nothing, which leaves the comparison of its RAM."""
+    if not source.trouble():
+        raise LabError("the guest did not crash")
+    return []
+
+
 def check_consoles(machines: list[Machine]) -> None:
     """No trouble in any guest's log."""
     for machine in machines:
@@ -336,15 +376,18 @@ def result_of(run: Run, guest_mib: int, info: dict[str, Any], counters: dict[str
         "throttled_percent": info["cpu-throttle-percentage"],
         "discarded_reports": counters.get("discarded-reports", 0),
         "first_report_ms": counters.get("first-report-ms"),
+        "waited_ms": counters.get("waited-ms"),
     }
 
 
 def start_guests(run: Run, emulator: Emulator, directory: Path,
-                 stack: contextlib.ExitStack) -> tuple[Machine, Machine]:
-    """A source whose guest is ready, and a destination; the stack ends them."""
+                 stack: contextlib.ExitStack, agent: Optional[Path] = None) -> tuple[Machine, Machine]:
+    """A source whose guest is ready and which asks an agent, if not the guest's own, and a
+    destination; the stack ends them."""
     for feature in run.features:
         stack.enter_context(feature.around(directory, emulator.guest_mib))
-    agent = start_agent(run, emulator, directory / "agent", stack)
+    if run.agent in CRASHES:
+        emulator = dataclasses.replace(emulator, append=f"{emulator.append} {CRASHES[run.agent]}")
     source = Machine(emulator, run.guest(), directory / "source", agent=agent)
     stack.callback(source.end)
     destination = Machine(emulator, run.guest(), directory / "destination", incoming=True)
@@ -363,7 +406,8 @@ def migrate(run: Run, emulator: Emulator, directory: Path,
     with contextlib.ExitStack() as stack:
         stack.enter_context(time_limit(run.timeout, stage))
         stage.enter("starting the guest")
-        source, destination = start_guests(run, emulator, directory, stack)
+        agent = start_agent(run, emulator, directory, stack)
+        source, destination = start_guests(run, emulator, directory, stack, agent and directory / "agent")
 
         wall_clock = source.port.wall_clock()
         needed = source.port.needed_bytes()
@@ -371,9 +415,11 @@ def migrate(run: Run, emulator: Emulator, directory: Path,
         stage.enter("migrating")
         memory = resident_mib(source.pid)
         start_migration(source, destination, run, uri)
+        interrupt(agent, source)
         info = wait_completed(source, stage)
         check_growth(run, resident_mib(source.pid) - memory)
         counters = check_filter(run, info, source)
+        check_relay(agent, counters)
 
         stage.enter("comparing memory")
         wait_loaded(destination, run, uri)
@@ -382,11 +428,14 @@ def migrate(run: Run, emulator: Emulator, directory: Path,
         source.end()
 
         stage.enter("checking the guest on the destination")
-        checks = resume_and_check(destination)
-        check_guest(checks)
-        # The guest has gone on counting, with what it remembers of the source.
-        held = max(0, free - destination.port.free_bytes()[1])
-        check_consoles([source, destination])
+        if run.agent in CRASHES:
+            checks, held = check_crashed(source), 0
+        else:
+            checks = resume_and_check(destination)
+            check_guest(checks)
+            # The guest has gone on counting, with what it remembers of the source.
+            held = max(0, free - destination.port.free_bytes()[1])
+            check_consoles([source, destination])
         stage.enter("verified")
     result = result_of(run, emulator.guest_mib, info, counters, needed, held, differing, checks)
     return {**result, "found": [text for text in found if text]}
