@@ -4,6 +4,8 @@
 WORKLOADS = ("idle", "freed", "frag", "churn", "forks")
 # Those that need a device, which a feature brings.
 DEVICE_WORKLOADS = ("disk", "net")
+# Of lab/tests/race_test alone.
+RACE_WORKLOAD = "pressure"
 MODES = ("plain", "hint", "filter-hint", "filter-report")
 FILTER_MODES = ("filter-hint", "filter-report")
 

@@ -67,6 +67,7 @@ class Feature:
     parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     file: bool = False  # through a file, which the destination reads when it is complete
     tcp: bool = False  # not through a unix socket
+    before: Callable[[Qmp], None] = nothing  # with the source's monitor, when it is about to begin
     during: Callable[[Qmp], None] = nothing  # with the source's monitor, when it has begun
     loaded: Callable[[Ends], str] = found_nothing  # when the destination has all and stands still
     blocked: str = ""  # why there is no filter with it
