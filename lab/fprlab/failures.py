@@ -49,6 +49,7 @@ class Failure:
     inject: Callable[[Scene], None]
     transports: tuple[str, ...] = ("unix", "tcp", "file")
     crashes: bool = False     # the guest has to boot anew
+    boots: bool = False       # it may still be at that when it arrives
     small_disk: bool = False  # its moment is a size
     excludes: tuple[str, ...] = ()  # names of features with which QEMU itself hangs
 
@@ -118,7 +119,7 @@ FAILURES = {failure.name: failure for failure in (
     # While it throttles, a timer of QEMU's main loop syncs the bitmap and waits for its
     # lock, which the thread holds that sends: nobody can cancel until TCP gives up.
     Failure("network-cut", ("cancelled", "failed", "completed"), cut_network, ("tcp",), excludes=("auto-converge",)),
-    Failure("reboot", ("completed",), reboot_guest),
+    Failure("reboot", ("completed",), reboot_guest, boots=True),
     Failure("crash", ("completed",), crash_guest, crashes=True),
     Failure("disk-full", ("failed",), fill_disk, ("file",), small_disk=True),
 )}
