@@ -17,7 +17,7 @@ class Qmp:
         self._socket.connect(path)
         self._lines = self._socket.makefile("r", encoding="utf-8")
         self._read()  # the greeting
-        self.execute("qmp_capabilities")
+        self.execute("qmp_capabilities", enable=["oob"])
 
     def _read(self) -> dict[str, Any]:
         line = self._lines.readline()
@@ -27,8 +27,15 @@ class Qmp:
 
     def execute(self, command: str, **arguments: Any) -> Any:
         """What the command returns; argument names are given with _ for -."""
+        return self._send("execute", command, arguments)
+
+    def execute_out_of_band(self, command: str, **arguments: Any) -> Any:
+        """The same by the monitor's own thread, also while the main loop hangs."""
+        return self._send("exec-oob", command, arguments)
+
+    def _send(self, kind: str, command: str, arguments: dict[str, Any]) -> Any:
         message = {
-            "execute": command,
+            kind: command,
             "arguments": {key.replace("_", "-"): value for key, value in arguments.items()},
         }
         self._socket.sendall(json.dumps(message).encode() + b"\n")

@@ -84,8 +84,6 @@ def choose_leg(seed: int, guest: Traveller, hop: int) -> Leg:
         failure = choose.choice(list(FAILURES.values()))
     transport = choose.choice(failure.transports if failure else ("unix", "tcp", "tcp", "file"))
     features = choose_features(choose, False, guest.features, transport == "file")
-    if failure:
-        features = tuple(feature for feature in features if feature.name not in failure.excludes)
     mib = choose.choice(SLOW_BANDWIDTHS_MIB if failure else BANDWIDTHS_MIB)
     return Leg(guest.run(mib << 20, features), transport, failure, choose.random(), choose.uniform(0.2, 3))
 
