@@ -19,6 +19,7 @@ MIB = 1 << 20
 HUGE = 2 * MIB
 HUGE_PAGES = 512  # pages of a huge page
 NR_HUGEPAGES = Path("/proc/sys/vm/nr_hugepages")
+MAKING_ROOM = (Path("/proc/sys/vm/drop_caches"), Path("/proc/sys/vm/compact_memory"))
 THP = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 SHARED_FILE = Path("/dev/shm/fpr-ram")
 SLOW = 8 * MIB  # bytes a second: the first round then takes long enough to look at it
@@ -51,6 +52,8 @@ def mapping_kib(side: Side, *keys: str) -> int:
 def reserved_huge_pages(_directory: Path, guest_mib: int) -> Iterator[None]:
     """For both ends."""
     wanted = 2 * guest_mib * MIB // HUGE
+    for room in MAKING_ROOM:
+        room.write_text("1\n", encoding="ascii")
     NR_HUGEPAGES.write_text(f"{wanted}\n", encoding="ascii")
     try:
         if int(NR_HUGEPAGES.read_text(encoding="ascii")) < wanted:

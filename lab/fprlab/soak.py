@@ -10,13 +10,18 @@ from typing import Any, Iterator, Optional, Sequence
 
 from . import WORKLOADS
 from .failures import FAILURES, Failure
-from .features import FEATURES, Feature, combinable
+from .features import FEATURES, Feature, combinable, found_nothing, nothing
 from .journey import Leg
+from .memories import MEMORIES
 from .migration import Run
 from .report import write_atomically
 
 # Stock hints are left out: they lose writes of a guest that takes hinted pages back.
 MODES = {"filter-report": 4, "filter-hint": 3, "plain": 1}
+# What a guest's memory is made of. Its test looks at how it is sent, at a pace for looking.
+MEMORY = tuple(dataclasses.replace(MEMORIES[name], parameters={}, during=nothing, loaded=found_nothing)
+               for name in ("hugetlb", "thp"))
+SPECIAL = 0.4  # of all guests have such memory
 GUEST_MIB = (256, 384, 512, 768, 1024)
 FILLING = ("freed", "frag")  # they fill most of the guest's memory once
 FILLING_MIN_MIB = 384        # less has no room for that and the guest's kernel
@@ -52,15 +57,14 @@ def chooser(*names: object) -> random.Random:
     return random.Random(" ".join(str(name) for name in names))
 
 
-def choose_features(choose: random.Random, of_guest: bool, base: Sequence[Feature] = (),
-                    file: bool = False) -> tuple[Feature, ...]:
-    """Up to two that go with each other and with those that there are."""
-    known = [feature for feature in FEATURES.values() if feature.of_guest() == of_guest and not feature.file]
+def choose_features(choose: random.Random, file: bool) -> tuple[Feature, ...]:
+    """Up to two for one migration that go with each other."""
+    known = [feature for feature in FEATURES.values() if not feature.file]
     chosen: list[Feature] = []
     if file:
         chosen.append(choose.choice([feature for feature in FEATURES.values() if feature.file]))
     for feature in choose.sample(known, min(choose.randint(0, 2), len(known))):
-        if combinable([*base, *chosen, feature]):
+        if combinable([*chosen, feature]):
             chosen.append(feature)
     return tuple(chosen)
 
@@ -71,8 +75,8 @@ def choose_guest(seed: int, number: int) -> Traveller:
     mode = choose.choices(list(MODES), list(MODES.values()))[0]
     workload = choose.choice(WORKLOADS)
     sizes = [mib for mib in GUEST_MIB if workload not in FILLING or mib >= FILLING_MIN_MIB]
-    return Traveller(number, workload, mode, choose.choice(sizes), choose.choice(HOPS),
-                     choose_features(choose, of_guest=True))
+    memory = (choose.choice(MEMORY),) if choose.random() < SPECIAL else ()
+    return Traveller(number, workload, mode, choose.choice(sizes), choose.choice(HOPS), memory)
 
 
 def choose_leg(seed: int, guest: Traveller, hop: int) -> Leg:
@@ -83,7 +87,7 @@ def choose_leg(seed: int, guest: Traveller, hop: int) -> Leg:
     if hop % 2 == 0 and choose.random() < FAILING:
         failure = choose.choice(list(FAILURES.values()))
     transport = choose.choice(failure.transports if failure else ("unix", "tcp", "tcp", "file"))
-    features = choose_features(choose, False, guest.features, transport == "file")
+    features = choose_features(choose, transport == "file")
     mib = choose.choice(SLOW_BANDWIDTHS_MIB if failure else BANDWIDTHS_MIB)
     return Leg(guest.run(mib << 20, features), transport, failure, choose.random(), choose.uniform(0.2, 3))
 
