@@ -28,6 +28,12 @@ check: machine packages ## Run all tests
 check-model: packages ## Check the model of the protocol, exhaustively
 	verification/check
 
+.PHONY: model-traces
+model-traces: packages ## Write the document of what is lost without each rule
+	mkdir -p out
+	verification/check --traces > out/traces.rst
+	mv out/traces.rst Documentation/virt/kvm/free-page-filter-traces.rst
+
 .PHONY: bench
 bench: machine packages ## Measure what the filter costs, in instructions
 	lab/bench
