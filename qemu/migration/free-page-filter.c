@@ -106,8 +106,10 @@ static struct {
     unsigned int nr_hints;
     KVMFprReport report;
 
-    /* No page was sent yet; the migration thread's own */
+    /* The migration thread's own: no page was sent yet */
     bool first;
+    /* The same: when the last round is to end, 0 before it has begun */
+    int64_t last_round_end;
 
     /* Atomic, for query-migrate, which should not wait for the lock */
     const char *blocked_reason;
@@ -434,15 +436,34 @@ void free_page_filter_wait_first_report(void)
     fpf_wait_reports(fpf.wait_first_ms);
 }
 
-void free_page_filter_wait_last_report(uint64_t remaining)
+uint64_t free_page_filter_pending_exact(uint64_t remaining)
 {
-    if (!fpf.users || !remaining ||
-        remaining >= migrate_get_current()->threshold_size) {
-        return;
+    uint64_t threshold = migrate_get_current()->threshold_size;
+
+    if (!fpf.users || fpf.last_round_end || !remaining ||
+        remaining >= threshold) {
+        return remaining;
     }
 
     QEMU_LOCK_GUARD(&fpf.lock);
+    if (!fpf.wait_last_ms) {
+        return remaining;
+    }
     fpf_wait_reports(fpf.wait_last_ms);
+
+    /* It may take as long as it could with the guest stopped, but no longer. */
+    fpf.last_round_end = qemu_clock_get_ms(QEMU_CLOCK_REALTIME) +
+                         migrate_downtime_limit();
+    return threshold;
+}
+
+uint64_t free_page_filter_pending_estimate(uint64_t remaining)
+{
+    if (!fpf.last_round_end || !remaining ||
+        qemu_clock_get_ms(QEMU_CLOCK_REALTIME) >= fpf.last_round_end) {
+        return remaining;
+    }
+    return MAX(remaining, migrate_get_current()->threshold_size);
 }
 
 bool free_page_filter_report(uint64_t epoch, hwaddr gpa,
@@ -523,6 +544,11 @@ void free_page_filter_setup(void)
     }
 
     fpf.first = true;
+    fpf.last_round_end = 0;
+    WITH_QEMU_LOCK_GUARD(&fpf.lock) {
+        fpf.wait_first_ms = 0;
+        fpf.wait_last_ms = 0;
+    }
     fpf.setup_time = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
     stat64_set(&fpf.epochs, 0);
     stat64_set(&fpf.reports, 0);

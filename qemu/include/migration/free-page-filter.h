@@ -109,16 +109,31 @@ void free_page_filter_end_epoch(void);
 void free_page_filter_wait_first_report(void);
 
 /**
- * free_page_filter_wait_last_report: wait, for a bounded time, before the guest
- * is stopped
+ * free_page_filter_pending_exact: one more round before the guest is stopped
  * @remaining: size of the pages that are still to be sent, in bytes
  *
- * The pages that are dropped now are not sent while the guest stands still.
- * Called like free_page_filter_wait_first_report(), after a bitmap sync, whose
- * report it waits for.  Does nothing if so much is left that the migration goes
- * on.
+ * The first time that so little is left that the guest would be stopped, wait,
+ * for a bounded time, for the report of the bitmap sync before, and ask for one
+ * more round.  In it the pages that the report did not drop are sent while the
+ * guest still runs, so that it stands still only for what it wrote meanwhile.
+ * Once in a migration, for it may be by chance that so little was left.
+ * Called like free_page_filter_wait_first_report(), after a bitmap sync.
+ *
+ * Returns @remaining, or, for one more round, just so much that the guest is
+ * not stopped.
  */
-void free_page_filter_wait_last_report(uint64_t remaining);
+uint64_t free_page_filter_pending_exact(uint64_t remaining);
+
+/**
+ * free_page_filter_pending_estimate: stay in the last round until all is sent
+ * @remaining: size of the pages that are still to be sent, in bytes
+ *
+ * It ends after the downtime limit at the latest.  The next bitmap sync comes
+ * after it.  Called by the migration thread.
+ *
+ * Returns as free_page_filter_pending_exact() does.
+ */
+uint64_t free_page_filter_pending_estimate(uint64_t remaining);
 
 /* For query-migrate and "info migrate" */
 
