@@ -13,14 +13,18 @@ patches=patches/linux/6.12
 module_inputs=("${kernel_files[@]}" "$patches" scripts/kvm-modules.sh scripts/kernel-files.sh
 	scripts/debian.sh scripts/patches.sh)
 
-# find_kernel: set kernel, headers and cc, the compiler that the kernel was built
-# with, as its configuration names it.
+# find_kernel stock|FLAVOUR: set kernel, headers and cc, the compiler that the kernel was
+# built with, as its configuration names it. The stock kernel, or a debug kernel.
 find_kernel()
 {
 	need_command make make
 	need_command patch patch
 	need_command perl perl
-	kernel=$("$here/fetch-kernel")
+	if [ "$1" = stock ]; then
+		kernel=$("$here/fetch-kernel")
+	else
+		kernel=$("$here/build-debug-kernel" "$1")
+	fi
 	headers=$kernel/root/usr/src/linux-headers-$(cat "$kernel/version")
 	cc=$(sed -nE 's/^CONFIG_CC_VERSION_TEXT="?([^ ]+).*/\1/p' "$headers/include/config/auto.conf")
 	need_command "${cc##*-linux-gnu-}" "$cc"
@@ -46,6 +50,9 @@ make_external() # TREE
 	cat >> "$makefile" <<-'END'
 		LINUXINCLUDE := -I$(src)/../../../include -I$(src)/../../../include/uapi $(LINUXINCLUDE)
 		ccflags-y += -DCONFIG_KVM_FREE_PAGE_FILTER=1 -I$(src)/../../../include/trace -Werror
+		ccflags-$(CONFIG_KUNIT) += -DCONFIG_KVM_FREE_PAGE_FILTER_KUNIT_TEST=1
+		GCOV_PROFILE_free_page_filter.o := $(CONFIG_GCOV_KERNEL)
+		GCOV_PROFILE_../../../virt/kvm/free_page_filter.o := $(CONFIG_GCOV_KERNEL)
 	END
 	# The tracepoints' own "../../arch/x86/kvm" counts from a directory there.
 	mkdir -p "$1/include/trace"
