@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Runs the test functions of a file and prints TAP."""
 
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -28,9 +29,10 @@ def _run_one(number: int, test: Callable[[], None]) -> bool:
 
 
 def run_tests(namespace: dict[str, object]) -> None:
-    """Run every test_* function of a module, in order, and exit."""
+    """Run every test_* function of a module, or those in TAP_ONLY, in order, and exit."""
+    only = os.environ.get("TAP_ONLY", "").split()
     tests = [value for name, value in namespace.items()
-             if name.startswith("test_") and callable(value)]
+             if name.startswith("test_") and callable(value) and (not only or name in only)]
     print(f"1..{len(tests)}", flush=True)
     results = [_run_one(i, test) for i, test in enumerate(tests, 1)]
     sys.exit(0 if all(results) else 1)
