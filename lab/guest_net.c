@@ -61,7 +61,7 @@ static bool frame_verify(const uint64_t *words, struct verify_result *result)
 
 	if (words[0] <= last_number)
 		expected = last_number + 1;
-	for (; words[i] == expected && i < FRAME_WORDS - 1; i++)
+	for (; i < FRAME_WORDS - 1 && words[i] == expected; i++)
 		expected = words[0] ^ (i + 1) * WORD_FACTOR;
 	if (words[i] == expected) {
 		last_number = words[0];

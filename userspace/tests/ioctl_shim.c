@@ -247,6 +247,6 @@ int ioctl(int fd, unsigned long request, ...)
 	case KVM_FPR_DISARM:
 		return disarm_vm(arg);
 	default:	/* of a command that --exec runs */
-		return next(fd, request, arg);
+		return next ? next(fd, request, arg) : invalid();
 	}
 }
