@@ -11,10 +11,10 @@ QEMUS := $(shell sed -nE 's/^([0-9.]+) .*/\1/p' patches/qemu/versions)
 
 .PHONY: help
 help: ## Show this list
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 	@echo
 	@echo 'make demo takes WORKLOADS=, MODES= (comma-separated), REPEAT= and GUEST_MIB=.'
-	@echo 'make stress takes SECONDS= and SEED=, make soak MINUTES= and SEED=, make qemu QEMU= (a version).'
+	@echo 'make stress takes SECONDS= and SEED=, make soak MINUTES= and SEED=, make fuzz-decoders MINUTES=, make qemu QEMU= (a version).'
 
 .PHONY: demo
 demo: machine packages ## Migrate real guests with and without the filter; the main job
@@ -34,6 +34,10 @@ model-traces: packages ## Write the document of what is lost without each rule
 	verification/check --traces > out/traces.rst
 	mv out/traces.rst Documentation/virt/kvm/free-page-filter-traces.rst
 
+.PHONY: fuzz-decoders
+fuzz-decoders: packages ## Fuzz what decodes reports, in fprctl and in QEMU
+	userspace/fuzz/decoder_test $$(scripts/build-fuzzers) $$(($(MINUTES) * 60))
+
 .PHONY: bench
 bench: machine packages ## Measure what the filter costs, in instructions
 	lab/bench
@@ -47,7 +51,7 @@ stress: machine packages ## Hunt for lost writes, with new random choices each t
 	lab/run --timeout $$(($(SECONDS) + 300)) -- \
 		lab/tests/stress_test $$(scripts/build-selftests) $(SECONDS) $(SEED)
 
-# Choice of "make soak".
+# Choice of "make soak" and "make fuzz-decoders".
 MINUTES ?= 10
 
 .PHONY: soak

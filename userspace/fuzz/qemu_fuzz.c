@@ -1,0 +1,598 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Fuzzes what QEMU does with a guest's reports and hints: free-page-report.c and
+ * free-page-filter.c as they are, with a migration, a chardev, KVM and guest memory that
+ * the input makes do anything.
+ *
+ * What must hold: KVM gets, in the current epoch alone and with the bitmap locked, pages
+ * that the guest named in it, and all of them once a report was right to its end; what is
+ * dropped lies within a block; the guest sees whole requests and nothing else; no wait is
+ * longer than asked for.
+ */
+#include "qemu_stand_in.h"
+
+#include "mend.h"
+#include "reference.h"
+
+#include "../../qemu/migration/free-page-filter.c"
+
+static bool checked_report(uint64_t epoch, hwaddr gpa, const unsigned long *free_pages,
+			   unsigned long npages);
+static void checked_done(uint64_t epoch, bool complete);
+
+#define free_page_filter_report(...)		checked_report(__VA_ARGS__)
+#define free_page_filter_report_done(...)	checked_done(__VA_ARGS__)
+#include "../../qemu/migration/free-page-report.c"
+#undef free_page_filter_report
+#undef free_page_filter_report_done
+
+#define WINDOW_PAGES	(FPF_WINDOW_SIZE >> HOST_PAGE_SHIFT)
+#define MAX_NAMED	64
+#define WAIT_MS		300
+#define THRESHOLD	(1 << 20)	/* bytes, as little as lets the guest be stopped */
+
+/* What the input can make happen. */
+enum op {
+	OP_SYNC,	/* a bitmap sync: the epoch ends, and the agent is asked */
+	OP_RAW,		/* bytes come */
+	OP_RESPONSE,	/* bytes come, and are made an answer to the last request */
+	OP_EVENT,	/* the peer goes or comes */
+	OP_SETTING,	/* what works, and what does not */
+	OP_HINT,
+	OP_FLUSH,
+	OP_WAIT,
+	OP_END,		/* the migration ends, and may begin again */
+	NR_OPS,
+};
+
+/* Pages that the guest named in this epoch. */
+struct named {
+	hwaddr gpa;
+	unsigned long npages;
+	bool is_hint;		/* all of them, and a part may be left out */
+	unsigned long bits[WIRE_CHUNK_PAGES / BITS_PER_LONG];
+};
+
+static struct world {
+	/* Settings, from the input */
+	bool not_running, closed, arm_fails, set_fails, blocked, cancelled, opaque_blocks;
+	uint8_t write_limit;
+	uint8_t confirms;	/* which pages KVM confirms, a pattern of 8 */
+
+	uint64_t epoch, last_epoch;	/* KVM's */
+	int64_t now_ms;
+	bool bitmap_locked;
+	uint8_t request[WIRE_REQUEST_LEN];
+	size_t requested;		/* bytes of it that were written */
+	NotifierWithReturn *notifier;
+	unsigned int nr_named;
+	struct named named[MAX_NAMED];
+	unsigned int nr_dropped;
+} world;
+
+static FreePageReport object;
+static MachineState machine;
+MachineState *current_machine = &machine;
+
+/* Memory: one block with small and one with large pages, and a hole between. */
+static unsigned long small_bmap[1 << 10], large_bmap[1 << 13];
+static RAMBlock blocks[] = {
+	{ "small", small_bmap, 64ull << 20, 4096, 0, false },
+	{ "large", large_bmap, 1536ull << 20, 2 << 20, 1ull << 29, false },
+	{ "ignored", small_bmap, 64ull << 20, 4096, 8ull << 30, true },
+	{ "nobmap", NULL, 64ull << 20, 4096, 9ull << 30, false },
+};
+
+#define NR_BLOCKS	(sizeof(blocks) / sizeof(blocks[0]))
+/* Where memory is in this process: nobody looks there. */
+#define HOST_BASE	(1ull << 40)
+
+/* QEMU, as the two files see it */
+
+Chardev *qemu_chr_find(const char *name)
+{
+	(void)name;
+	return (Chardev *)&world;
+}
+
+bool qemu_chr_has_feature(Chardev *chr, int feature)
+{
+	(void)chr, (void)feature;
+	return true;
+}
+
+bool qemu_chr_fe_init(CharFrontend *fe, Chardev *chr, Error **errp)
+{
+	(void)fe, (void)chr, (void)errp;
+	return true;
+}
+
+void qemu_chr_fe_deinit(CharFrontend *fe, bool del)
+{
+	(void)fe, (void)del;
+}
+
+bool qemu_chr_fe_backend_open(CharFrontend *fe)
+{
+	(void)fe;
+	return !world.closed;
+}
+
+/* The agent's end: requests for the current epoch, one after the other. */
+int qemu_chr_fe_write(CharFrontend *fe, const uint8_t *data, int len)
+{
+	struct wire_request request;
+	size_t used;
+	int n = MIN(len, world.write_limit);
+
+	(void)fe;
+	MUST(len > 0 && (size_t)len == WIRE_REQUEST_LEN - world.requested);
+	if (!n)
+		return -1;
+	memcpy(world.request + world.requested, data, (size_t)n);
+	world.requested += (size_t)n;
+	if (world.requested == WIRE_REQUEST_LEN) {
+		wire_request_init(&request);
+		MUST(wire_decode_request(&request, world.request, WIRE_REQUEST_LEN, &used) == WIRE_DONE);
+		MUST(request.tag && request.tag <= world.last_epoch);
+		world.requested = 0;
+	}
+	return n;
+}
+
+void qemu_chr_fe_set_handlers(CharFrontend *fe, int (*can_read)(void *),
+			      void (*read)(void *, const uint8_t *, int),
+			      void (*event)(void *, QEMUChrEvent), void *change, void *opaque,
+			      GMainContext *context, bool set_open)
+{
+	(void)fe, (void)change, (void)context, (void)set_open;
+	MUST(can_read == fpr_can_read && read == fpr_read && event == fpr_event);
+	MUST(opaque == &object);
+}
+
+IOThread *iothread_create(const char *name, Error **errp)
+{
+	(void)name, (void)errp;
+	return (IOThread *)&world;
+}
+
+GMainContext *iothread_get_g_main_context(IOThread *thread)
+{
+	(void)thread;
+	return NULL;
+}
+
+void iothread_stop(IOThread *thread)
+{
+	(void)thread;
+}
+
+void iothread_destroy(IOThread *thread)
+{
+	(void)thread;
+}
+
+void precopy_add_notifier(NotifierWithReturn *n)
+{
+	world.notifier = n;
+}
+
+void precopy_remove_notifier(NotifierWithReturn *n)
+{
+	MUST(world.notifier == n);
+	world.notifier = NULL;
+}
+
+void qemu_add_machine_init_done_notifier(Notifier *n)
+{
+	n->notify(n, NULL);
+}
+
+bool phase_check(int phase)
+{
+	(void)phase;
+	return true;
+}
+
+bool runstate_is_running(void)
+{
+	return !world.not_running;
+}
+
+bool migrate_postcopy_ram(void)
+{
+	return false;
+}
+
+bool migrate_colo(void)
+{
+	return false;
+}
+
+bool migrate_background_snapshot(void)
+{
+	return false;
+}
+
+bool migrate_ram_is_ignored(RAMBlock *rb)
+{
+	return rb->ignored;
+}
+
+uint64_t migrate_downtime_limit(void)
+{
+	return WAIT_MS;
+}
+
+MigrationState *migrate_get_current(void)
+{
+	static MigrationState state = { .threshold_size = THRESHOLD };
+
+	state.state = world.cancelled ? 0 : MIGRATION_STATUS_ACTIVE;
+	return &state;
+}
+
+int64_t qemu_clock_get_ms(int clock)
+{
+	(void)clock;
+	return world.now_ms;
+}
+
+int64_t get_clock(void)
+{
+	return world.now_ms * 1000000;
+}
+
+/* It may end before its time. */
+void qemu_cond_timedwait(QemuCond *cond, QemuMutex *lock, int ms)
+{
+	(void)cond;
+	MUST(lock->held && ms > 0 && ms <= FPF_WAIT_STEP_MS);
+	world.now_ms += 1 + (ms - 1) / 2;
+}
+
+RAMBlock *qemu_ram_block_from_host(void *host, bool round, ram_addr_t *offset)
+{
+	hwaddr gpa = (uintptr_t)host - HOST_BASE;
+	size_t i;
+
+	MUST(!round);
+	for (i = 0; i < NR_BLOCKS; i++) {
+		if (gpa >= blocks[i].gpa && gpa - blocks[i].gpa < blocks[i].used_length) {
+			*offset = gpa - blocks[i].gpa;
+			return &blocks[i];
+		}
+	}
+	return NULL;
+}
+
+size_t qemu_ram_pagesize(RAMBlock *rb)
+{
+	return rb->page_size;
+}
+
+void ram_bitmap_lock(void)
+{
+	MUST(!world.bitmap_locked);
+	world.bitmap_locked = true;
+}
+
+void ram_bitmap_unlock(void)
+{
+	MUST(world.bitmap_locked);
+	world.bitmap_locked = false;
+}
+
+uint64_t ram_bitmap_drop(RAMBlock *rb, unsigned long start, unsigned long npages)
+{
+	unsigned long pages = rb->used_length >> HOST_PAGE_SHIFT;
+
+	MUST(world.bitmap_locked && rb->bmap && !rb->ignored);
+	MUST(npages && start < pages && npages <= pages - start);
+	MUST(start % (rb->page_size >> HOST_PAGE_SHIFT) == 0);
+	MUST(npages % (rb->page_size >> HOST_PAGE_SHIFT) == 0);
+	world.nr_dropped++;
+	return npages;
+}
+
+/* KVM */
+
+const char *kvm_fpr_blocked(void)
+{
+	return world.blocked ? "the fuzzer does not want it" : NULL;
+}
+
+int kvm_fpr_arm(uint64_t *epoch)
+{
+	if (world.arm_fails)
+		return -5;
+	MUST(!world.epoch);
+	world.epoch = ++world.last_epoch;
+	world.nr_named = 0;
+	*epoch = world.epoch;
+	return 0;
+}
+
+void kvm_fpr_disarm(uint64_t epoch)
+{
+	MUST(epoch && epoch == world.epoch);
+	world.epoch = 0;
+}
+
+/* Takes @report's pages out of what was named; what is left over was never named. */
+static void check_named(const KVMFprReport *report)
+{
+	static unsigned long rest[WINDOW_PAGES / BITS_PER_LONG];
+	unsigned long first, i;
+	struct named *named;
+
+	memcpy(rest, report->free, sizeof(rest));
+	MUST(find_first_bit(rest, WINDOW_PAGES) >= report->first);
+	MUST(find_next_bit(rest, WINDOW_PAGES, report->end) == WINDOW_PAGES);
+	for (named = world.named; named < world.named + world.nr_named; named++) {
+		if (named->gpa - report->base >= FPF_WINDOW_SIZE)
+			continue;
+		first = (named->gpa - report->base) >> HOST_PAGE_SHIFT;
+		if (named->is_hint) {
+			bitmap_clear(rest, first, named->npages);
+			continue;
+		}
+		for (i = 0; i < WIRE_CHUNK_PAGES / BITS_PER_LONG; i++)
+			rest[first / BITS_PER_LONG + i] &= ~named->bits[i];
+		memset(named->bits, 0, sizeof(named->bits));
+	}
+	MUST(find_first_bit(rest, WINDOW_PAGES) == WINDOW_PAGES);
+}
+
+/* Drops the runs of @confirmed, as kvm-fpr.c does. There are no slots beyond 16 GiB. */
+static void drop_runs(const unsigned long *confirmed, unsigned long npages, hwaddr base,
+		      KVMFprDropFunc *drop)
+{
+	unsigned long start, end;
+	hwaddr gpa;
+
+	for (start = find_first_bit(confirmed, npages); start < npages && base < 16 * GiB;
+	     start = find_next_bit(confirmed, npages, end)) {
+		for (end = start; find_next_bit(confirmed, npages, end) == end && end < npages; end++)
+			continue;
+		gpa = base + ((hwaddr)start << HOST_PAGE_SHIFT);
+		drop((void *)(uintptr_t)(HOST_BASE + gpa), (end - start) << HOST_PAGE_SHIFT);
+	}
+}
+
+int kvm_fpr_set_bitmap(KVMFprReport *report, KVMFprDropFunc *drop)
+{
+	unsigned long i;
+
+	MUST(world.bitmap_locked);
+	MUST(report->epoch && report->epoch == world.epoch);
+	MUST(report->base % FPF_WINDOW_SIZE == 0);
+	MUST(report->first < report->end && report->end <= WINDOW_PAGES);
+	check_named(report);
+	if (world.set_fails)
+		return -116;
+	for (i = 0; i < WINDOW_PAGES / BITS_PER_LONG; i++)
+		report->confirmed[i] = report->free[i] & ~0ul / 255 * world.confirms;
+	drop_runs(report->confirmed, WINDOW_PAGES, report->base, drop);
+	report->nr_confirmed += (uint64_t)bitmap_count_one(report->confirmed, WINDOW_PAGES);
+	return 0;
+}
+
+/* What the report's object tells the filter */
+
+static struct named *name_pages(hwaddr gpa, unsigned long npages)
+{
+	struct named *named = &world.named[world.nr_named++];
+
+	memset(named, 0, sizeof(*named));
+	named->gpa = gpa;
+	named->npages = npages;
+	return named;
+}
+
+static bool checked_report(uint64_t epoch, hwaddr gpa, const unsigned long *free_pages,
+			   unsigned long npages)
+{
+	struct named *named;
+
+	MUST(object.lock.held);
+	MUST(epoch && epoch == object.epoch && epoch == object.decoder.expect.tag);
+	MUST(gpa % (WIRE_CHUNK_PAGES << HOST_PAGE_SHIFT) == 0);
+	MUST(npages && npages <= WIRE_CHUNK_PAGES);
+	/* More were named than are kept here: this epoch is of no more use. */
+	if (epoch == world.epoch && world.nr_named == MAX_NAMED)
+		free_page_filter_end_epoch();
+	if (epoch == world.epoch) {
+		named = name_pages(gpa, npages);
+		memcpy(named->bits, free_pages, sizeof(named->bits));
+	}
+	return free_page_filter_report(epoch, gpa, free_pages, npages);
+}
+
+/* All was handed over, and the wait for it is over. */
+static void checked_done(uint64_t epoch, bool complete)
+{
+	unsigned int i;
+
+	free_page_filter_report_done(epoch, complete);
+	if (epoch != fpf.epoch)
+		return;
+	for (i = 0; i < world.nr_named; i++)
+		MUST(find_first_bit(world.named[i].bits, WIRE_CHUNK_PAGES) == WIRE_CHUNK_PAGES);
+	MUST(!fpf.nr_hints);
+}
+
+/* Ops */
+
+static void feed(struct input *input, bool mended)
+{
+	unsigned int mend = mended ? (unsigned int)input_number(input, 1) : 0;
+	uint32_t cuts = (uint32_t)input_number(input, 2);
+	size_t len = (size_t)input_number(input, 2), cut;
+	uint8_t *data = input_copy(input, &len), *piece;
+	struct input pieces = { data, len };
+
+	if (mended)
+		mend_response(data, len, world.last_epoch, mend);
+	while (pieces.len) {
+		cut = input_cut(&cuts, pieces.len);
+		cut = MIN(cut, (size_t)fpr_can_read(&object));
+		piece = input_copy(&pieces, &cut);
+		fpr_read(&object, piece, (int)cut);
+		free(piece);
+	}
+	free(data);
+}
+
+static void sync_bitmap(struct input *input)
+{
+	uint64_t how = input_number(input, 1);
+	PrecopyNotifyData data = { .reason = PRECOPY_NOTIFY_AFTER_BITMAP_SYNC };
+
+	/* The object copes with a sync that does not end the epoch. */
+	if (how != 0xff)
+		free_page_filter_end_epoch();
+	if (how == 0xfe)
+		data.reason = PRECOPY_NOTIFY_SETUP;
+	world.notifier->notify(world.notifier, &data, NULL);
+	MUST(!object.epoch || object.decoder.expect.tag == object.epoch);
+}
+
+static void set_up(struct input *input)
+{
+	uint64_t settings = input_number(input, 1);
+
+	world.not_running = settings & 1;
+	world.closed = settings & 2;
+	world.arm_fails = settings & 4;
+	world.set_fails = settings & 8;
+	world.blocked = settings & 16;
+	world.cancelled = settings & 32;
+	world.write_limit = settings & 64 ? (uint8_t)input_number(input, 1) : 255;
+	world.confirms = (uint8_t)input_number(input, 1);
+}
+
+static void hint(struct input *input)
+{
+	hwaddr gpa = input_number(input, 5), size = input_number(input, 4);
+	struct named *named;
+	hwaddr end;
+
+	/* As the balloon's device does, an epoch may begin here. */
+	if (!free_page_filter_arm(true, false) || fpf.stock)
+		return;
+	if (world.nr_named + 8 > MAX_NAMED)
+		free_page_filter_end_epoch();
+	for (end = gpa; fpf.epoch && end < gpa + size; ) {
+		hwaddr rest = FPF_WINDOW_SIZE - end % FPF_WINDOW_SIZE;
+		hwaddr len = MIN(rest, gpa + size - end);
+		hwaddr first = ROUND_UP(end, 4096), last = QEMU_ALIGN_DOWN(end + len, 4096);
+
+		if (last > first) {
+			named = name_pages(first, (last - first) >> HOST_PAGE_SHIFT);
+			named->is_hint = true;
+		}
+		end += len;
+	}
+	free_page_filter_hint(gpa, size);
+}
+
+/* All that the filter may do to what is left is to keep it from being too little to go on. */
+static void ask_for_last_round(uint64_t left)
+{
+	uint64_t exact = free_page_filter_pending_exact(left);
+	uint64_t estimate = free_page_filter_pending_estimate(left);
+
+	MUST(exact == left || (left && left < THRESHOLD && exact == THRESHOLD));
+	MUST(estimate == left || (left && left < THRESHOLD && estimate == THRESHOLD));
+	world.now_ms += WAIT_MS;
+	MUST(free_page_filter_pending_estimate(left) == left);
+	world.now_ms -= WAIT_MS;
+}
+
+static void wait_for_report(struct input *input)
+{
+	int64_t start = world.now_ms;
+
+	if (input_number(input, 1) & 1)
+		free_page_filter_wait_first_report();
+	else
+		ask_for_last_round(input_number(input, 3));
+	MUST(world.now_ms - start <= WAIT_MS);
+}
+
+static void end_migration(struct input *input)
+{
+	FreePageFilterInfo *info = free_page_filter_info();
+
+	free_page_filter_end_epoch();
+	if (info) {
+		MUST(info->confirmed_pages <= info->reported_pages);
+		free(info->blocked_reason);
+		free(info);
+	}
+	if (input_number(input, 1) & 1)
+		free_page_filter_setup();
+}
+
+static void run_op(enum op op, struct input *input)
+{
+	switch (op) {
+	case OP_SYNC:
+		sync_bitmap(input);
+		break;
+	case OP_RAW:
+	case OP_RESPONSE:
+		feed(input, op == OP_RESPONSE);
+		break;
+	case OP_EVENT:
+		fpr_event(&object, (QEMUChrEvent)(input_number(input, 1) % (CHR_EVENT_CLOSED + 1)));
+		break;
+	case OP_SETTING:
+		set_up(input);
+		break;
+	case OP_HINT:
+		hint(input);
+		break;
+	case OP_FLUSH:
+		free_page_filter_flush();
+		break;
+	case OP_WAIT:
+		wait_for_report(input);
+		break;
+	case OP_END:
+		end_migration(input);
+		break;
+	case NR_OPS:
+		break;
+	}
+	/* One object has asked once at most, and nobody keeps a lock. */
+	MUST(fpf.outstanding <= 1 && fpf.epoch == world.epoch);
+	MUST(!object.lock.held && !fpf.lock.held && !world.bitmap_locked);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input input = { data, size };
+	static char name[] = "agent";
+
+	/* Not the statics within functions: they only say what was told before. */
+	memset(&fpf, 0, sizeof(fpf));
+	world.nr_named = 0;
+	memset(&world, 0, offsetof(struct world, nr_named));
+	world.write_limit = 255;
+	world.confirms = 255;
+	memset(&object, 0, sizeof(object));
+	fpr_init(OBJECT(&object));
+	object.wait_first_ms = WAIT_MS;
+	fpr_set_chardev(OBJECT(&object), name, NULL);
+	fpr_complete((UserCreatable *)&object, NULL);
+	free_page_filter_setup();
+
+	while (input.len)
+		run_op((enum op)(input_number(&input, 1) % NR_OPS), &input);
+
+	fpr_finalize(OBJECT(&object));
+	MUST(!fpf.report.free && !world.notifier && !world.epoch);
+	return 0;
+}

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * As much of QEMU as qemu/migration/free-page-{report,filter}.c need to be compiled as
+ * they are, outside of it: included before them, while the headers that they name are
+ * empty. Locks only say whether they are held; what the fuzzer decides, or looks at, is
+ * in qemu_fuzz.c.
+ */
+#ifndef FUZZ_QEMU_STAND_IN_H
+#define FUZZ_QEMU_STAND_IN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "input.h"
+
+#define QEMU_VERSION_MAJOR	10
+#define QEMU_VERSION_MINOR	2
+
+#define GiB			((uint64_t)1 << 30)
+#define MIN(a, b)		((a) < (b) ? (a) : (b))
+#define MAX(a, b)		((a) > (b) ? (a) : (b))
+#define DIV_ROUND_UP(n, d)	(((n) + (d) - 1) / (d))
+#define QEMU_ALIGN_DOWN(n, m)	((n) / (m) * (m))
+#define ROUND_UP(n, m)		(((n) + (m) - 1) / (m) * (m))
+#define container_of(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
+
+typedef uint64_t hwaddr;
+typedef uint64_t ram_addr_t;
+
+#define HOST_PAGE_SHIFT		12
+
+static inline size_t qemu_real_host_page_size(void)
+{
+	return (size_t)1 << HOST_PAGE_SHIFT;
+}
+
+static inline int qemu_target_page_bits(void)
+{
+	return HOST_PAGE_SHIFT;
+}
+
+static inline int ctz64(uint64_t value)
+{
+	return value ? __builtin_ctzll(value) : 64;
+}
+
+/* Memory of the process. */
+
+#define g_free			free
+#define g_strdup(text)		((text) ? strdup(text) : NULL)
+#define g_new0(type, n)		((type *)calloc((n), sizeof(type)))
+#define g_clear_pointer(p, destroy) (destroy(*(p)), *(p) = NULL)
+
+/* Locks */
+
+typedef struct { bool held; } QemuMutex;
+typedef struct { int unused; } QemuCond;
+
+static inline void qemu_mutex_init(QemuMutex *lock)
+{
+	lock->held = false;
+}
+
+static inline void qemu_mutex_destroy(QemuMutex *lock)
+{
+	MUST(!lock->held);
+}
+
+static inline QemuMutex *stand_in_lock(QemuMutex *lock)
+{
+	MUST(!lock->held);
+	lock->held = true;
+	return lock;
+}
+
+static inline void stand_in_unlock(QemuMutex **lock)
+{
+	if (!*lock)
+		return;
+	MUST((*lock)->held);
+	(*lock)->held = false;
+	*lock = NULL;
+}
+
+#define STAND_IN_GUARD(name, lock)	\
+	__attribute__((cleanup(stand_in_unlock), unused)) QemuMutex *name = stand_in_lock(lock)
+#define STAND_IN_PASTE(a, b)		a ## b
+#define STAND_IN_NAME(a, b)		STAND_IN_PASTE(a, b)
+#define QEMU_LOCK_GUARD(lock)		STAND_IN_GUARD(STAND_IN_NAME(guard, __COUNTER__), lock)
+#define WITH_QEMU_LOCK_GUARD(lock)	\
+	for (STAND_IN_GUARD(guard, lock); guard; stand_in_unlock(&guard))
+#define RCU_READ_LOCK_GUARD()		((void)0)
+
+#define qemu_cond_init(cond)		((void)(cond))
+#define qemu_cond_signal(cond)		((void)(cond))
+#define qatomic_set(p, value)		(*(p) = (value))
+#define qatomic_read(p)			(*(p))
+
+void qemu_cond_timedwait(QemuCond *cond, QemuMutex *lock, int ms);
+
+typedef struct { uint64_t value; } Stat64;
+
+#define stat64_get(s)			((s)->value)
+#define stat64_set(s, n)		((void)((s)->value = (n)))
+#define stat64_add(s, n)		((void)((s)->value += (n)))
+
+/* Bitmaps */
+
+#define BITS_PER_LONG			64
+
+static inline void set_bit(unsigned long nr, unsigned long *map)
+{
+	map[nr / BITS_PER_LONG] |= 1ul << nr % BITS_PER_LONG;
+}
+
+static inline unsigned long *bitmap_new(unsigned long nbits)
+{
+	return calloc(DIV_ROUND_UP(nbits, BITS_PER_LONG), sizeof(unsigned long));
+}
+
+/* The bits of word @i that lie in [@first, @end). */
+static inline unsigned long bits_of_word(unsigned long i, unsigned long first, unsigned long end)
+{
+	unsigned long mask = ~0ul;
+
+	if (i == first / BITS_PER_LONG)
+		mask &= ~0ul << first % BITS_PER_LONG;
+	if (i == end / BITS_PER_LONG)
+		mask &= (1ul << end % BITS_PER_LONG) - 1;
+	return mask;
+}
+
+static inline void bitmap_set(unsigned long *map, unsigned long first, unsigned long nr)
+{
+	unsigned long i, end = first + nr;
+
+	for (i = first / BITS_PER_LONG; i * BITS_PER_LONG < end; i++)
+		map[i] |= bits_of_word(i, first, end);
+}
+
+static inline void bitmap_clear(unsigned long *map, unsigned long first, unsigned long nr)
+{
+	unsigned long i, end = first + nr;
+
+	for (i = first / BITS_PER_LONG; i * BITS_PER_LONG < end; i++)
+		map[i] &= ~bits_of_word(i, first, end);
+}
+
+static inline unsigned long find_next_bit(const unsigned long *map, unsigned long nbits,
+					  unsigned long nr)
+{
+	unsigned long i, word;
+
+	for (i = nr / BITS_PER_LONG; i * BITS_PER_LONG < nbits; i++) {
+		word = map[i] & bits_of_word(i, nr, nbits);
+		if (word)
+			return i * BITS_PER_LONG + (unsigned long)__builtin_ctzl(word);
+	}
+	return nbits;
+}
+
+#define find_first_bit(map, nbits)	find_next_bit(map, nbits, 0)
+
+static inline long bitmap_count_one(const unsigned long *map, unsigned long nbits)
+{
+	unsigned long i;
+	long count = 0;
+
+	for (i = 0; i * BITS_PER_LONG < nbits; i++)
+		count += __builtin_popcountl(map[i] & bits_of_word(i, 0, nbits));
+	return count;
+}
+
+/* What is told, and to whom */
+
+typedef struct Monitor Monitor;
+typedef struct Error Error;
+typedef struct Visitor Visitor;
+
+typedef struct FreePageFilterInfo {
+	uint64_t epochs, reports, discarded_reports;
+	bool has_first_report_ms;
+	uint64_t first_report_ms, waited_ms, reported_pages, filtered_pages, confirmed_pages,
+		 dropped_pages;
+	char *blocked_reason;
+} FreePageFilterInfo;
+
+#define trace_free_page_report_end(...)		((void)0)
+#define trace_free_page_report_ask(...)		((void)0)
+#define trace_free_page_filter_arm(epoch, ns, ret)	((void)(ns))
+#define trace_free_page_filter_set(epoch, hints, filtered, confirmed, ret) ((void)(ret))
+#define trace_free_page_filter_drop(...)	((void)0)
+#define trace_free_page_filter_wait(...)	((void)0)
+#define warn_report(...)			((void)snprintf(NULL, 0, __VA_ARGS__))
+#define warn_report_once(...)			((void)snprintf(NULL, 0, __VA_ARGS__))
+#define error_setg(errp, ...)			((void)(errp), (void)snprintf(NULL, 0, __VA_ARGS__))
+
+static inline bool visit_type_uint32(Visitor *v, const char *name, uint32_t *value, Error **errp)
+{
+	(void)v, (void)name, (void)value, (void)errp;
+	return true;
+}
+
+/* Objects */
+
+typedef struct Object { int unused; } Object;
+typedef struct ObjectClass { int unused; } ObjectClass;
+typedef struct UserCreatable { int unused; } UserCreatable;
+typedef struct UserCreatableClass {
+	void (*complete)(UserCreatable *uc, Error **errp);
+} UserCreatableClass;
+typedef struct InterfaceInfo { const char *type; } InterfaceInfo;
+typedef struct TypeInfo {
+	const char *name, *parent;
+	size_t instance_size;
+	void (*instance_init)(Object *obj);
+	void (*instance_finalize)(Object *obj);
+	void (*class_init)(ObjectClass *oc, const void *data);
+	InterfaceInfo *interfaces;
+} TypeInfo;
+
+#define TYPE_OBJECT				"object"
+#define TYPE_USER_CREATABLE			"user-creatable"
+#define OBJECT_DECLARE_SIMPLE_TYPE(type, NAME)	\
+	typedef struct type type;		\
+	static inline type *NAME(void *obj) { return obj; }
+#define OBJECT(obj)				((Object *)(obj))
+#define USER_CREATABLE_CLASS(oc)		((UserCreatableClass *)(void *)(oc))
+#define object_get_canonical_path_component(obj) ((void)(obj), "report")
+#define object_class_property_add_str(oc, name, get, set) ((void)(oc), (void)(get), (void)(set))
+#define object_class_property_add(oc, name, type, get, set, release, opaque)	\
+	((void)(oc), (void)(get), (void)(set), (void)(opaque))
+#define type_register_static(info)		((void)(info))
+#define type_init(function)			\
+	static inline void stand_in_ ## function(void) { function(); }
+
+/* The chardev, its thread, and the migration */
+
+typedef struct Chardev Chardev;
+typedef struct CharFrontend { int unused; } CharFrontend;
+typedef struct IOThread IOThread;
+typedef struct GMainContext GMainContext;
+typedef struct NotifierWithReturn NotifierWithReturn;
+typedef struct Notifier Notifier;
+
+typedef enum { CHR_EVENT_BREAK, CHR_EVENT_OPENED, CHR_EVENT_MUX_IN, CHR_EVENT_CLOSED } QEMUChrEvent;
+enum { QEMU_CHAR_FEATURE_GCONTEXT };
+enum { PRECOPY_NOTIFY_SETUP, PRECOPY_NOTIFY_AFTER_BITMAP_SYNC };
+enum { PHASE_MACHINE_READY };
+enum { QEMU_CLOCK_REALTIME };
+enum { MIGRATION_STATUS_ACTIVE = 4 };
+
+struct NotifierWithReturn {
+	int (*notify)(NotifierWithReturn *n, void *data, Error **errp);
+};
+
+struct Notifier {
+	void (*notify)(Notifier *n, void *data);
+};
+
+typedef struct PrecopyNotifyData { int reason; } PrecopyNotifyData;
+typedef struct MigrationState { int state; uint64_t threshold_size; } MigrationState;
+typedef struct MachineState { void *cgs; } MachineState;
+
+typedef struct RAMBlock {
+	char idstr[8];
+	unsigned long *bmap;
+	uint64_t used_length;
+	size_t page_size;
+	hwaddr gpa;
+	bool ignored;
+} RAMBlock;
+
+extern MachineState *current_machine;
+
+Chardev *qemu_chr_find(const char *name);
+bool qemu_chr_has_feature(Chardev *chr, int feature);
+bool qemu_chr_fe_init(CharFrontend *fe, Chardev *chr, Error **errp);
+void qemu_chr_fe_deinit(CharFrontend *fe, bool del);
+bool qemu_chr_fe_backend_open(CharFrontend *fe);
+int qemu_chr_fe_write(CharFrontend *fe, const uint8_t *data, int len);
+void qemu_chr_fe_set_handlers(CharFrontend *fe, int (*can_read)(void *),
+			      void (*read)(void *, const uint8_t *, int),
+			      void (*event)(void *, QEMUChrEvent), void *change, void *opaque,
+			      GMainContext *context, bool set_open);
+IOThread *iothread_create(const char *name, Error **errp);
+GMainContext *iothread_get_g_main_context(IOThread *thread);
+void iothread_stop(IOThread *thread);
+void iothread_destroy(IOThread *thread);
+void precopy_add_notifier(NotifierWithReturn *n);
+void precopy_remove_notifier(NotifierWithReturn *n);
+void qemu_add_machine_init_done_notifier(Notifier *n);
+bool phase_check(int phase);
+bool runstate_is_running(void);
+bool migrate_postcopy_ram(void);
+bool migrate_colo(void);
+bool migrate_background_snapshot(void);
+bool migrate_ram_is_ignored(RAMBlock *rb);
+MigrationState *migrate_get_current(void);
+uint64_t migrate_downtime_limit(void);
+int64_t qemu_clock_get_ms(int clock);
+int64_t get_clock(void);
+RAMBlock *qemu_ram_block_from_host(void *host, bool round, ram_addr_t *offset);
+size_t qemu_ram_pagesize(RAMBlock *rb);
+
+#endif
