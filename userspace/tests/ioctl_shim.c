@@ -228,6 +228,7 @@ int ioctl(int fd, unsigned long request, ...)
 {
 	int (*next)(int, unsigned long, ...) =
 		(int (*)(int, unsigned long, ...))dlsym(RTLD_NEXT, "ioctl");
+	const char *mask = getenv("SHIM_MASK");
 	va_list args;
 	void *arg;
 
@@ -239,7 +240,7 @@ int ioctl(int fd, unsigned long request, ...)
 	case KVM_CHECK_EXTENSION:
 		if ((uintptr_t)arg != KVM_CAP_FREE_PAGE_FILTER)
 			return invalid();
-		return getenv("SHIM_MASK") ? atoi(getenv("SHIM_MASK")) : 3;
+		return mask ? atoi(mask) : 3;
 	case KVM_FPR_ARM:
 		return arm_vm(arg);
 	case KVM_FPR_SET_BITMAP:
