@@ -7,6 +7,7 @@
 # At the same places in the checkout and in the kernel's tree; the ABI comes first.
 # shellcheck disable=SC2034 # for who sources this
 kernel_files=(include/uapi/linux/kvm_fpr.h include/linux/kvm_fpr_types.h include/linux/kvm_fpr.h
-	include/trace/events/kvm_fpr.h virt/kvm/free_page_filter.c arch/x86/kvm/free_page_filter.c)
+	include/trace/events/kvm_fpr.h virt/kvm/free_page_filter.Kconfig virt/kvm/free_page_filter{,_kunit}.c
+	arch/x86/kvm/free_page_filter.c)
 # shellcheck disable=SC2034
 kernel_tests=(tools/testing/selftests/kvm/{fpr_test,fpr_walk_test,fpr_stress}.c)

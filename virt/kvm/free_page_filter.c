@@ -65,12 +65,17 @@ static atomic64_t fpr_nr_epochs = ATOMIC64_INIT(0);
  * another host, or from before KVM was loaded again, waits in some buffer of a
  * migrated guest and must not be taken for one of ours.  Below 2^52, for JSON.
  */
+static u64 fpr_epoch(u64 random, u64 nr)
+{
+	return (random >> 13) + nr;
+}
+
 static u64 fpr_new_epoch(void)
 {
 	static u64 base;
 
 	get_random_once(&base, sizeof(base));
-	return (base >> 13) + atomic64_inc_return(&fpr_nr_epochs);
+	return fpr_epoch(base, atomic64_inc_return(&fpr_nr_epochs));
 }
 
 bool __weak kvm_arch_fpr_supported(struct kvm *kvm)
@@ -586,31 +591,49 @@ static bool fpr_is_user_bitmap(u64 bitmap, u64 size)
 			 fpr_bitmap_bytes(size >> PAGE_SHIFT));
 }
 
-/* The next chunk of a range, in bytes, of which @bitmap is the user's bitmap. */
-static int fpr_read_chunk(struct fpr_chunk *chunk, u64 gpa, u64 size, u64 bitmap)
+/* The first chunk of a range, in bytes, with empty bitmaps. */
+static void fpr_init_chunk(struct fpr_chunk *chunk, u64 gpa, u64 size)
 {
-	unsigned long npages = min(size >> PAGE_SHIFT, (u64)FPR_CHUNK_PAGES);
-	size_t bytes = fpr_bitmap_bytes(npages);
-
 	memset(chunk, 0, sizeof(*chunk));
 	chunk->start = gpa_to_gfn(gpa);
-	chunk->end = chunk->start + npages;
+	chunk->end = chunk->start +
+		     min(size >> PAGE_SHIFT, (u64)FPR_CHUNK_PAGES);
+}
+
+/* The same, with what the caller's bitmap of the range says of it. */
+static int fpr_read_chunk(struct fpr_chunk *chunk, u64 gpa, u64 size, u64 bitmap)
+{
+	unsigned long npages;
+	size_t bytes;
+
+	fpr_init_chunk(chunk, gpa, size);
+	npages = chunk->end - chunk->start;
+	bytes = fpr_bitmap_bytes(npages);
 	if (copy_from_user(chunk->given + 1, u64_to_user_ptr(bitmap), bytes))
 		return -EFAULT;
 	bitmap_clear(chunk->given + 1, npages, bytes * BITS_PER_BYTE - npages);
 	return 0;
 }
 
+/* What is left of the caller's range behind @chunk, for it to go on with. */
+static void fpr_advance_arm(struct kvm_fpr_arm *arm,
+			    const struct fpr_chunk *chunk)
+{
+	u64 npages = chunk->end - chunk->start;
+
+	arm->gpa += npages << PAGE_SHIFT;
+	arm->size -= npages << PAGE_SHIFT;
+	arm->candidates += fpr_bitmap_bytes(npages);
+}
+
 static int fpr_arm_candidates_chunk(struct kvm *kvm, struct kvm_fpr_arm *arm,
 				    struct fpr_chunk *chunk)
 {
-	u64 chunk_size;
 	int r;
 
 	r = fpr_read_chunk(chunk, arm->gpa, arm->size, arm->candidates);
 	if (r)
 		return r;
-	chunk_size = (chunk->end - chunk->start) << PAGE_SHIFT;
 
 	mutex_lock(&kvm->slots_lock);
 	if (!arm->epoch) {
@@ -620,12 +643,9 @@ static int fpr_arm_candidates_chunk(struct kvm *kvm, struct kvm_fpr_arm *arm,
 		goto out_unlock;
 	}
 	fpr_add_candidates(kvm, chunk);
-	if (chunk_size == arm->size)
+	fpr_advance_arm(arm, chunk);
+	if (!arm->size)
 		fpr_finish_epoch(kvm, true);
-
-	arm->gpa += chunk_size;
-	arm->size -= chunk_size;
-	arm->candidates += fpr_bitmap_bytes(chunk_size >> PAGE_SHIFT);
 out_unlock:
 	mutex_unlock(&kvm->slots_lock);
 	return r;
@@ -699,6 +719,19 @@ static int fpr_ioctl_arm(struct kvm *kvm, struct kvm_fpr_arm __user *argp)
 	return r;
 }
 
+/* The same of a report. */
+static void fpr_advance_set(struct kvm_fpr_bitmap *set,
+			    const struct fpr_chunk *chunk)
+{
+	u64 npages = chunk->end - chunk->start;
+
+	set->gpa += npages << PAGE_SHIFT;
+	set->size -= npages << PAGE_SHIFT;
+	set->bitmap += fpr_bitmap_bytes(npages);
+	if (set->flags & KVM_FPR_FLAG_CONFIRM)
+		set->confirmed += fpr_bitmap_bytes(npages);
+}
+
 /*
  * One chunk of @set, which begins at @set->gpa, of a range of the caller's.
  * User memory is accessed outside slots_lock: a page of it that is slow to come
@@ -710,15 +743,13 @@ static int fpr_set_chunk(struct kvm *kvm, struct kvm_fpr_bitmap *set,
 {
 	bool confirm = set->flags & KVM_FPR_FLAG_CONFIRM;
 	struct fpr_result result = {};
-	u64 chunk_size;
 	size_t bytes;
 	int r;
 
 	r = fpr_read_chunk(chunk, set->gpa, set->size, set->bitmap);
 	if (r)
 		return r;
-	chunk_size = (chunk->end - chunk->start) << PAGE_SHIFT;
-	bytes = fpr_bitmap_bytes(chunk_size >> PAGE_SHIFT);
+	bytes = fpr_bitmap_bytes(chunk->end - chunk->start);
 
 	/* Found out before the dirty log changes, as far as that can be. */
 	if (confirm && fault_in_writeable(u64_to_user_ptr(set->confirmed), bytes))
@@ -744,11 +775,7 @@ static int fpr_set_chunk(struct kvm *kvm, struct kvm_fpr_bitmap *set,
 				    chunk->agreed + 1, bytes))
 		return -EFAULT;
 
-	set->gpa += chunk_size;
-	set->size -= chunk_size;
-	set->bitmap += bytes;
-	if (confirm)
-		set->confirmed += bytes;
+	fpr_advance_set(set, chunk);
 	return 0;
 }
 
@@ -879,3 +906,7 @@ long kvm_fpr_ioctl(struct kvm *kvm, unsigned int ioctl, void __user *argp)
 		return -ENOTTY;
 	}
 }
+
+#ifdef CONFIG_KVM_FREE_PAGE_FILTER_KUNIT_TEST
+#include "free_page_filter_kunit.c"
+#endif
