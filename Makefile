@@ -16,6 +16,8 @@ help: ## Show this list
 	@echo 'make demo takes WORKLOADS=, MODES= (comma-separated), REPEAT= and GUEST_MIB=.'
 	@echo 'make stress takes SECONDS= and SEED=, make soak MINUTES= and SEED=, make fuzz-decoders MINUTES=, make qemu QEMU= (a version).'
 
+	@echo 'make stress and check-kcsan take SECONDS= and SEED=, make soak MINUTES= and SEED=, make qemu QEMU= (a version).'
+
 .PHONY: demo
 demo: machine packages ## Migrate real guests with and without the filter; the main job
 	lab/demo
@@ -38,13 +40,22 @@ model-traces: packages ## Write the document of what is lost without each rule
 fuzz-decoders: packages ## Fuzz what decodes reports, in fprctl and in QEMU
 	userspace/fuzz/decoder_test $$(scripts/build-fuzzers) $$(($(MINUTES) * 60))
 
+.PHONY: check-kunit
+check-kunit: machine packages ## Run KUnit and selftests under KASAN, and show what they cover
+	lab/run --kernel kasan --append kunit.enable=1 --timeout 1200 -- \
+		lab/tests/kunit_test $$(scripts/build-modules kasan) $$(scripts/build-selftests)
+
+# Choices of "make stress" and "make check-kcsan"; SEED also of "make soak".
+SECONDS ?= 600
+SEED ?=
+
+.PHONY: check-kcsan
+check-kcsan: machine packages ## Hunt for data races with KCSAN
+	lab/tests/kcsan_test $(SECONDS) $(SEED)
+
 .PHONY: bench
 bench: machine packages ## Measure what the filter costs, in instructions
 	lab/bench
-
-# Choices of "make stress"; SEED also of "make soak".
-SECONDS ?= 600
-SEED ?=
 
 .PHONY: stress
 stress: machine packages ## Hunt for lost writes, with new random choices each time
