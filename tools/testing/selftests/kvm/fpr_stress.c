@@ -53,6 +53,9 @@
 #include "processor.h"
 #include "test_util.h"
 #include "ucall_common.h"
+#include "fpr_lost_vcpu.h"
+#include "fpr_options.h"
+#include "fpr_random.h"
 
 #define NR_VCPUS	2
 /* Two, for the ARM of one to come between ARM and SET of the other. */
@@ -76,39 +79,6 @@
 #define ROUND_LIMIT	15
 
 #define MAX_COMPLAINTS	5
-
-/* Random numbers, for the guest as well (xorshift64) */
-
-static uint64_t random_u64(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state;
-}
-
-static unsigned int below(uint64_t *state, unsigned int limit)
-{
-	return (random_u64(state) >> 32) % limit;
-}
-
-static bool one_in(uint64_t *state, unsigned int n)
-{
-	return !below(state, n);
-}
-
-/* Small numbers often, large ones seldom: [0, 2^max_log). */
-static unsigned int skewed(uint64_t *state, unsigned int max_log)
-{
-	return below(state, 1u << below(state, max_log + 1));
-}
-
-static uint64_t new_random_state(uint64_t seed)
-{
-	uint64_t state = (seed + 1) * 0x9e3779b97f4a7c15ull;
-
-	return state ? state : 1;
-}
 
 /* What is counted; every field is added to by several threads. */
 static struct {
@@ -846,19 +816,7 @@ static void run_agent(uint64_t *rng, struct agent *a)
 	}
 }
 
-/* The guest runs this program's own text. */
-extern const char __executable_start[], etext[];
-
-static bool is_in_program(uint64_t rip)
-{
-	return rip >= (uintptr_t)__executable_start && rip < (uintptr_t)etext;
-}
-
-/*
- * Emulated CPUs have been seen to put the host's registers in the place of the
- * guest's at a VM exit; such a vCPU spins or shuts down.  Say so: that is no
- * matter of the dirty log.
- */
+/* The guest is lost or hangs: say which. */
 static void give_up(struct kvm_vcpu *vcpu)
 {
 	struct kvm_regs regs;
@@ -1180,34 +1138,11 @@ static void print_counts(void)
 		       counts.copied, counts.verified, counts.left_out, counts.lost);
 }
 
-static uint64_t draw_seed(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (t.tv_sec * 1000000000ull + t.tv_nsec) % 1000000007;
-}
-
 static void print_help(const char *name)
 {
 	printf("usage: %s [-s SEED] [-t SECONDS]\n"
 	       "  -s  repeat the choices of a run (not its timing); printed by every run\n"
 	       "  -t  how long to run, 30 unless given\n", name);
-}
-
-static uint64_t parse_number(const char *option, const char *text, uint64_t max)
-{
-	char *rest;
-	uint64_t n;
-
-	errno = 0;
-	n = strtoull(text, &rest, 10);
-	if (*text < '0' || *text > '9' || *rest || errno || n > max) {
-		fprintf(stderr, "fpr_stress: %s '%s' is not a number up to %lu\n",
-			option, text, max);
-		exit(2);
-	}
-	return n;
 }
 
 int main(int argc, char *argv[])
@@ -1231,11 +1166,7 @@ int main(int argc, char *argv[])
 			return 2;
 		}
 	}
-	if (optind < argc) {
-		fprintf(stderr, "fpr_stress: '%s' is not an option; see fpr_stress -h\n",
-			argv[optind]);
-		return 2;
-	}
+	no_more_arguments(argc, argv, optind);
 
 	ksft_print_header();
 	flags = kvm_check_cap(KVM_CAP_FREE_PAGE_FILTER);
