@@ -14,9 +14,8 @@ help: ## Show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 	@echo
 	@echo 'make demo takes WORKLOADS=, MODES= (comma-separated), REPEAT= and GUEST_MIB=.'
-	@echo 'make stress takes SECONDS= and SEED=, make soak MINUTES= and SEED=, make fuzz-decoders MINUTES=, make qemu QEMU= (a version).'
-
-	@echo 'make stress and check-kcsan take SECONDS= and SEED=, make soak MINUTES= and SEED=, make qemu QEMU= (a version).'
+	@echo 'make stress and check-kcsan take SECONDS= and SEED=, make soak and fuzz MINUTES= and SEED=,'
+	@echo 'make fuzz-decoders MINUTES=, make qemu QEMU= (a version).'
 
 .PHONY: demo
 demo: machine packages ## Migrate real guests with and without the filter; the main job
@@ -62,12 +61,18 @@ stress: machine packages ## Hunt for lost writes, with new random choices each t
 	lab/run --timeout $$(($(SECONDS) + 300)) -- \
 		lab/tests/stress_test $$(scripts/build-selftests) $(SECONDS) $(SEED)
 
-# Choice of "make soak" and "make fuzz-decoders".
+# Choice of "make soak", "make fuzz" and "make fuzz-decoders".
 MINUTES ?= 10
 
 .PHONY: soak
 soak: machine packages ## Migrate back and forth with random features and failures
 	lab/soak $(MINUTES) $(SEED)
+
+# On the kernel with KASAN and lockdep, which scripts/build-debug-kernel builds.
+.PHONY: fuzz
+fuzz: machine packages ## Fuzz the filter's ioctls on a kernel that checks itself: MINUTES=, SEED=
+	lab/run --kernel kasan --timeout $$(($(MINUTES) * 60 + 900)) -- $$(scripts/build-selftests)/fpr_fuzz \
+		-t $$(($(MINUTES) * 60)) $(if $(SEED),-s $(SEED)) -j out/fuzz.json
 
 .PHONY: shell
 shell: machine packages ## Open a shell in the lab's host, with the filter in its KVM
