@@ -74,6 +74,10 @@ fuzz: machine packages ## Fuzz the filter's ioctls on a kernel that checks itsel
 	lab/run --kernel kasan --timeout $$(($(MINUTES) * 60 + 900)) -- $$(scripts/build-selftests)/fpr_fuzz \
 		-t $$(($(MINUTES) * 60)) $(if $(SEED),-s $(SEED)) -j out/fuzz.json
 
+.PHONY: check-faults
+check-faults: machine packages ## Make all fail that can fail in the filter's ioctls
+	lab/run --kernel kasan -- lab/tests/fault_test $$(scripts/build-selftests)
+
 .PHONY: shell
 shell: machine packages ## Open a shell in the lab's host, with the filter in its KVM
 	lab/run --interactive
