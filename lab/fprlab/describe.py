@@ -9,6 +9,7 @@ from .qmp import Qmp
 
 TIMEOUT = 5.0  # seconds
 COMMANDS = ("query-status", "query-migrate", "query-migrate-capabilities", "query-migrate-parameters")
+HUMAN_COMMANDS = ("info registers", "info lapic", "info pic", "info chardev")
 
 
 def threads(pid: int) -> list[str]:
@@ -25,8 +26,7 @@ def answers(monitor: Path) -> list[str]:
     qmp = Qmp(str(monitor), TIMEOUT)
     try:
         lines = [f"{command}: {json.dumps(qmp.execute(command))}" for command in COMMANDS]
-        registers = qmp.execute("human-monitor-command", command_line="info registers")
-        return [*lines, registers]
+        return lines + [qmp.execute("human-monitor-command", command_line=command) for command in HUMAN_COMMANDS]
     finally:
         qmp.close()
 

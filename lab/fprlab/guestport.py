@@ -3,11 +3,19 @@
 
 import dataclasses
 import re
+import select
 import socket
+from collections import deque
 from typing import Optional
 
 from . import LabError
 
+# A guest that says nothing for so many seconds, or beats so often without an answer, is
+# poked: the emulator has been seen to lose an interrupt of a guest that was migrated, of
+# its timer or its UART, and the next one wakes it.
+SILENCE = 60.0
+UNHEARD_BEATS = 60
+LAST_LINES = 5  # are kept for a person who wants to know what it said
 VERIFIED = re.compile(r"pages=(\d+) wrong=(\d+) total=(\d+)(?: first=(\S+))?$")
 
 
@@ -36,25 +44,44 @@ class GuestPort:
     def __init__(self, path: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.connect(path)
-        self._lines = self._socket.makefile("r", encoding="ascii", errors="replace")
+        self._unread = b""
         self._tag = 0
+        self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
+        self.pokes = 0
 
-    def _read(self) -> str:
-        line = self._lines.readline()
-        if not line:
-            raise LabError("QEMU closed the guest's port: the guest or QEMU has ended")
-        line = line.rstrip("\n")
+    def _read(self) -> Optional[str]:
+        """The next line, or None if it says nothing for long."""
+        while b"\n" not in self._unread:
+            if not select.select([self._socket], [], [], SILENCE)[0]:
+                return None
+            data = self._socket.recv(4096)
+            if not data:
+                raise LabError("QEMU closed the guest's port: the guest or QEMU has ended")
+            self._unread += data
+        encoded, _, self._unread = self._unread.partition(b"\n")
+        line = encoded.decode("ascii", "replace")
+        self.last_lines.append(line)
         if line.startswith("fatal "):
             raise LabError(f"the guest gave up: {line[6:]}")
         return line
 
+    def _poke(self) -> None:
+        """An empty line is no command: the guest calls it unknown."""
+        self.pokes += 1
+        self.tell("")
+
     def wait_for(self, prefix: str) -> str:
         """The rest of the next line that begins so. Others are passed over: beats,
         and on a destination the second half of a line that the source took."""
+        beats = 0
         while True:
             line = self._read()
-            if line.startswith(prefix):
+            if line is not None and line.startswith(prefix):
                 return line[len(prefix):].strip()
+            beats += line is not None and line.startswith("beat ")
+            if line is None or beats == UNHEARD_BEATS:
+                self._poke()
+                beats = 0
 
     def tell(self, command: str) -> None:
         """Say what has no answer."""
@@ -90,5 +117,4 @@ class GuestPort:
 
     def close(self) -> None:
         """End the connection."""
-        self._lines.close()
         self._socket.close()

@@ -46,7 +46,9 @@ def described_if_wrong(machines: list[Machine]) -> Iterator[None]:
     except BaseException:
         for machine in machines:
             machine.qmp.close()
-            (machine.directory / "state").write_text(describe(machine.pid, machine.directory / "qmp"), "utf-8")
+            said = "".join(f"the guest said: {line}\n" for line in machine.port.last_lines)
+            (machine.directory / "state").write_text(
+                f"{said}pokes: {machine.port.pokes}\n{describe(machine.pid, machine.directory / 'qmp')}", "utf-8")
         raise
 
 
@@ -113,6 +115,7 @@ class Journey:
                 result |= self._arrive(leg, destination, uri, clock, traced)
             else:
                 result |= self._stay(info["status"])
+            result["pokes"] = self._here().port.pokes  # since it came here
             self._stage.enter("verified")
         return result
 

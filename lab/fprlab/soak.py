@@ -174,4 +174,6 @@ def describe(result: Result) -> str:
     else:
         end = (f"{result['status']}, {result['dropped_pages']} pages dropped, {result['verified_pages']} verified, "
                f"{result['compared_pages']} compared")
+        if result.get("pokes"):
+            end += f", the guest was poked {result['pokes']} times"
     return f"{result['seconds']:5.0f} s: guest {result['guest']}.{result['hop']}: {' '.join(how)}{failure}: {end}"
