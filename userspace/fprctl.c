@@ -278,7 +278,7 @@ VM_HELP
 "\n"
 "Examples:\n"
 "  fprctl filter 4321 --guest unix:/run/vm/report.sock --json\n"
-"  fprctl filter 4321 --guest vsock:3:1024 --watch 5\n",
+"  fprctl filter 4321 --guest vsock:3:999 --watch 5\n",
 	},
 	{
 		.name = "report",
@@ -308,7 +308,7 @@ VM_HELP
 "\n"
 "Examples:\n"
 "  fprctl report --serve /dev/virtio-ports/fpr.report\n"
-"  fprctl report vsock:host:1024 --epoch 12\n",
+"  fprctl report vsock:host:999 --epoch 12\n",
 	},
 	{ 0 }
 };

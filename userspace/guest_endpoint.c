@@ -31,7 +31,7 @@ enum fpr_status guest_endpoint_parse(struct guest_endpoint *guest, const char *n
 		return parse_socket(guest);
 	if (endpoint_parse(&guest->endpoint, name) ||
 	    (guest->endpoint.is_vsock && guest->endpoint.cid == VMADDR_CID_ANY)) {
-		warnx("%s: give vsock:CID:PORT with the guest's CID, such as vsock:3:1024", name);
+		warnx("%s: give vsock:CID:PORT with the guest's CID, such as vsock:3:999", name);
 		return FPR_USAGE;
 	}
 	return FPR_OK;

@@ -181,7 +181,7 @@ static enum fpr_status parse_endpoint(struct endpoint *endpoint, const char *nam
 {
 	if (!endpoint_parse(endpoint, name))
 		return FPR_OK;
-	warnx("%s: give vsock:CID:PORT, such as vsock:host:1024, or for --serve vsock:any:1024",
+	warnx("%s: give vsock:CID:PORT, such as vsock:host:999, or for --serve vsock:any:999",
 	      name);
 	return FPR_USAGE;
 }
