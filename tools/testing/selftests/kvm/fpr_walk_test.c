@@ -202,7 +202,10 @@ static void report(FIXTURE_DATA(walk) *self, uint64_t epoch)
 	}
 }
 
-TEST_F(walk, arm_protects_every_page)
+/* Seconds, at most: shadow paging is slow on a kernel that checks itself. */
+#define WALK_TIMEOUT	300
+
+TEST_F_TIMEOUT(walk, arm_protects_every_page, WALK_TIMEOUT)
 {
 	unsigned int round, step;
 	uint64_t epoch;
