@@ -562,7 +562,36 @@ static void fpr_kunit_race_once(struct kunit *test, struct fpr_kunit_writer *w)
 	KUNIT_EXPECT_EQ(test, ~confirmed & ~w->pages, 0);
 }
 
-static void fpr_kunit_race(struct kunit *test)
+/*
+ * Two vCPUs that write neighbouring pages: a bit of T that one of them lost for the
+ * other would be a write that SET_BITMAP does not see.
+ */
+static void fpr_kunit_touch_once(struct kunit *test, struct fpr_kunit_writer *w)
+{
+	unsigned long *touched = kvm_fpr_touched_bitmap(w->slot);
+	struct fpr_kunit *k = test->priv;
+	unsigned long rest;
+	bool done;
+
+	*touched = 0;
+	w->pages = fpr_kunit_word(k);
+	/* Pairs with the acquire in fpr_kunit_write(), and lets it go. */
+	smp_store_release(&w->round, w->round + 1);
+	/* Again and again, so that they meet. */
+	do {
+		for (rest = ~w->pages; rest; rest &= rest - 1)
+			kvm_fpr_touch(w->slot, __ffs(rest));
+		cond_resched();
+		/* Pairs with the release in fpr_kunit_write(). */
+		done = smp_load_acquire(&w->done) == w->round;
+	} while (!done);
+
+	KUNIT_EXPECT_EQ(test, *touched, ~0UL);
+}
+
+static void fpr_kunit_with_writer(struct kunit *test,
+				  void (*once)(struct kunit *test,
+					       struct fpr_kunit_writer *w))
 {
 	struct fpr_kunit *k = test->priv;
 	struct fpr_kunit_writer w = { .slot = &k->slots[0] };
@@ -576,8 +605,18 @@ static void fpr_kunit_race(struct kunit *test)
 	task = kthread_run(fpr_kunit_write, &w, "fpr_kunit");
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
 	for (i = 0; i < FPR_KUNIT_ROUNDS && !fpr_kunit_failed(test); i++)
-		fpr_kunit_race_once(test, &w);
+		once(test, &w);
 	kthread_stop(task);
+}
+
+static void fpr_kunit_race(struct kunit *test)
+{
+	fpr_kunit_with_writer(test, fpr_kunit_race_once);
+}
+
+static void fpr_kunit_touch_race(struct kunit *test)
+{
+	fpr_kunit_with_writer(test, fpr_kunit_touch_once);
 }
 
 static void fpr_kunit_ranges(struct kunit *test)
@@ -742,6 +781,7 @@ static struct kunit_case fpr_kunit_cases[] = {
 	KUNIT_CASE(fpr_kunit_candidates),
 	KUNIT_CASE(fpr_kunit_address_spaces),
 	KUNIT_CASE(fpr_kunit_race),
+	KUNIT_CASE(fpr_kunit_touch_race),
 	KUNIT_CASE(fpr_kunit_ranges),
 	KUNIT_CASE(fpr_kunit_bytes),
 	KUNIT_CASE(fpr_kunit_restart),
