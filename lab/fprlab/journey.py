@@ -101,7 +101,8 @@ class Journey:
             stack.callback(lambda: self._end_other(destination))
             stack.enter_context(described_if_wrong([self._here(), destination]))
             stack.enter_context(time_limit(leg.run.timeout, self._stage))
-            needed = self._here().port.needed_bytes()
+            source, poked = self._here(), self._here().port.pokes
+            needed = source.port.needed_bytes()
             clock = self._here().port.wall_clock()
             traced = self._traced()
             uri = self._uri(leg, stack)
@@ -115,7 +116,7 @@ class Journey:
                 result |= self._arrive(leg, destination, uri, clock, traced)
             else:
                 result |= self._stay(info["status"])
-            result["pokes"] = self._here().port.pokes  # since it came here
+            result["pokes"] = source.port.pokes + destination.port.pokes - poked
             self._stage.enter("verified")
         return result
 

@@ -128,7 +128,7 @@ class Tally:
             "failures_injected": int(result.get("injected", False)), "wrong": int(not result["verified"]),
             "pages_verified": result.get("verified_pages", 0), "pages_compared": result.get("compared_pages", 0),
             "pages_dropped": result.get("dropped_pages", 0), "reports": result.get("reports", 0),
-            "pages_lost": result.get("lost_pages", 0)})
+            "pages_lost": result.get("lost_pages", 0), "pokes": result.get("pokes", 0)})
         self._total.update(counts)
         for way in ways(result):
             self._rows.setdefault(way, Counter()).update(counts)
@@ -140,7 +140,7 @@ class Tally:
     def as_json(self, seconds: float) -> Result:
         """The object of out/soak.json."""
         names = ("migrations", "completed", "failures_injected", "wrong", "pages_verified", "pages_compared",
-                 "pages_dropped", "pages_lost", "reports")
+                 "pages_dropped", "pages_lost", "reports", "pokes")
         return {"seed": self._seed, **{name: self._total[name] for name in names}, "seconds": round(seconds),
                 "first_failure": self.first_failure,
                 "by": [{kind: name, **counts} for (kind, name), counts in sorted(self._rows.items())]}
