@@ -28,6 +28,14 @@ static const char *program(void)
 	return program_invocation_short_name;
 }
 
+/* Whether the first word of the verb's name is @group; all are in the group "". */
+static bool is_in_group(const struct cli_verb *verb, const char *group)
+{
+	size_t len = strlen(group);
+
+	return !len || (!strncmp(verb->name, group, len) && verb->name[len] == ' ');
+}
+
 /* Prints one word of a synopsis, on a new line if it would not fit. */
 static void print_synopsis_word(const char *word, int indent, int *column)
 {
@@ -80,19 +88,34 @@ static void print_verb_help(const struct cli_verb *verb)
 		printf("\n%s", verb->details);
 }
 
-static void print_help(const struct cli_verb *verbs, const char *about)
+static void print_verbs(const struct cli_verb *verbs, const char *group)
 {
 	const struct cli_verb *verb;
 
+	puts("\nVerbs:");
+	for (verb = verbs; verb->name; verb++) {
+		if (is_in_group(verb, group))
+			printf("  %-15s %s\n", verb->name, verb->summary);
+	}
+}
+
+static void print_help(const struct cli_verb *verbs, const char *about)
+{
 	printf("Usage: %s VERB [ARGUMENT]...\n"
 	       "       %s VERB --help\n"
 	       "       %s --help | --version\n"
-	       "\n%s\nVerbs:\n", program(), program(), program(), about);
-	for (verb = verbs; verb->name; verb++)
-		printf("  %-12s %s\n", verb->name, verb->summary);
+	       "\n%s", program(), program(), program(), about);
+	print_verbs(verbs, "");
 	printf("\nExit status: %d success, %d an error, %d wrong usage,"
 	       " %d a kernel without the filter.\n",
 	       FPR_OK, FPR_ERROR, FPR_USAGE, FPR_NO_FILTER);
+}
+
+static void print_group_help(const struct cli_verb *verbs, const char *group)
+{
+	printf("Usage: %s %s VERB [ARGUMENT]...\n"
+	       "       %s %s VERB --help\n", program(), group, program(), group);
+	print_verbs(verbs, group);
 }
 
 static enum fpr_status usage_error(const struct cli_verb *verb, const char *what,
@@ -186,10 +209,58 @@ static bool is_one_of(const char *text, const char *a, const char *b)
 	return !strcmp(text, a) || !strcmp(text, b);
 }
 
+/* How many words at the beginning of @argv are @name, 0 if not all of it is there. */
+static int match_name(const char *name, int argc, char **argv)
+{
+	const char *word = name;
+	size_t len;
+	int n;
+
+	for (n = 0; n < argc; word++) {
+		len = strcspn(word, " ");
+		if (strncmp(argv[n], word, len) || argv[n][len])
+			return 0;
+		n++;
+		word += len;
+		if (!*word)
+			return n;
+	}
+	return 0;
+}
+
+static bool is_group(const struct cli_verb *verbs, const char *word)
+{
+	const struct cli_verb *verb;
+
+	for (verb = verbs; *word && verb->name; verb++) {
+		if (is_in_group(verb, word))
+			return true;
+	}
+	return false;
+}
+
+/* @argv begins with the group's name; none of its verbs follows. */
+static enum fpr_status run_group(const struct cli_verb *verbs, int argc, char **argv)
+{
+	if (argc < 2) {
+		warnx("a verb is missing after %s: see '%s %s --help'", argv[0], program(),
+		      argv[0]);
+		return FPR_USAGE;
+	}
+	if (is_one_of(argv[1], "--help", "-h")) {
+		print_group_help(verbs, argv[0]);
+		return FPR_OK;
+	}
+	warnx("unknown verb '%s %s': see '%s %s --help'", argv[0], argv[1], program(),
+	      argv[0]);
+	return FPR_USAGE;
+}
+
 enum fpr_status cli_main(const struct cli_verb *verbs, const char *about,
 			 int argc, char **argv)
 {
 	const struct cli_verb *verb;
+	int words;
 
 	if (argc < 2) {
 		warnx("a verb is missing: see '%s --help'", program());
@@ -204,9 +275,12 @@ enum fpr_status cli_main(const struct cli_verb *verbs, const char *about,
 		return FPR_OK;
 	}
 	for (verb = verbs; verb->name; verb++) {
-		if (!strcmp(argv[1], verb->name))
-			return run_verb(verb, argc - 1, argv + 1);
+		words = match_name(verb->name, argc - 1, argv + 1);
+		if (words)
+			return run_verb(verb, argc - words, argv + words);
 	}
+	if (is_group(verbs, argv[1]))
+		return run_group(verbs, argc - 1, argv + 1);
 	warnx("unknown %s '%s': see '%s --help'",
 	      argv[1][0] == '-' ? "option" : "verb", argv[1], program());
 	return FPR_USAGE;

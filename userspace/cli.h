@@ -12,15 +12,18 @@ enum cli_option_id {
 	OPT_DEVICE,
 	OPT_EPOCH,
 	OPT_EXEC,
+	OPT_FROM,
 	OPT_GPA,
 	OPT_GUEST,
 	OPT_HELP,
 	OPT_JSON,
 	OPT_MAX_MEMORY,
+	OPT_RANGES,
 	OPT_SERVE,
 	OPT_SIZE,
 	OPT_SOURCE,
 	OPT_TIMEOUT,
+	OPT_TO,
 	OPT_WATCH,
 	NR_OPTS,
 };
@@ -40,7 +43,7 @@ struct cli_args {
 };
 
 struct cli_verb {
-	const char *name;
+	const char *name;	/* one word, or a group's and its own */
 	const char *operands;	/* as the synopsis shows them, or NULL */
 	int min_operands;
 	int max_operands;

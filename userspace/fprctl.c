@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "bitmap_verb.h"
 #include "cli.h"
 #include "filter.h"
 #include "filter_verb.h"
@@ -132,6 +133,13 @@ static enum fpr_status run_disarm(const struct cli_args *args)
 
 #define JSON_OPTION	{ OPT_JSON, "json", NULL, "print one JSON object" }
 
+#define BITMAP_FORMATS							\
+"FILE, or - for stdin, is in one of two formats:\n"			\
+"  raw      64-bit little-endian words, bit n for page n, as the kernel's\n" \
+"           bitmaps and the input of set-bitmap\n"			\
+"  report   what fprctl report writes; it names its epoch and has checksums\n" \
+"Without --from a file that begins as a report does is one, or is refused.\n"
+
 static const struct cli_option probe_options[] = { JSON_OPTION, { 0 } };
 
 static const struct cli_option arm_options[] = { JSON_OPTION, { 0 } };
@@ -157,6 +165,32 @@ static const struct cli_option filter_options[] = {
 	{ OPT_WATCH, "watch", "SECONDS", "again every SECONDS, until a signal comes" },
 	{ OPT_TIMEOUT, "timeout", "SECONDS", "how long to wait for the report (default 10)" },
 	{ OPT_MAX_MEMORY, "max-memory", "S", "refuse reports about more memory (default 16T)" },
+	JSON_OPTION,
+	{ 0 }
+};
+
+#define RANGES_OPTION	{ OPT_RANGES, "ranges", NULL, "list the ranges of pages, too" }
+#define FROM_OPTION							\
+	{ OPT_FROM, "from", "raw|report", "the format that is read (default: looked at)" }
+
+static const struct cli_option bitmap_info_options[] = {
+	FROM_OPTION,
+	RANGES_OPTION,
+	JSON_OPTION,
+	{ 0 }
+};
+
+static const struct cli_option bitmap_convert_options[] = {
+	FROM_OPTION,
+	{ OPT_TO, "to", "raw|report", "the format to write (default: the other one)" },
+	{ OPT_EPOCH, "epoch", "N", "the epoch that a report is for (default: unchanged)" },
+	JSON_OPTION,
+	{ 0 }
+};
+
+static const struct cli_option bitmap_diff_options[] = {
+	FROM_OPTION,
+	RANGES_OPTION,
 	JSON_OPTION,
 	{ 0 }
 };
@@ -254,7 +288,7 @@ VM_HELP
 		.operands = "VM",
 		.min_operands = 1,
 		.max_operands = 1,
-		.summary = "Ask a guest for its free pages and drop them from the dirty log",
+		.summary = "Drop a guest's free pages from its dirty log",
 		.options = filter_options,
 		.run = filter_verb_run,
 		.details =
@@ -309,6 +343,59 @@ VM_HELP
 "Examples:\n"
 "  fprctl report --serve /dev/virtio-ports/fpr.report\n"
 "  fprctl report vsock:host:999 --epoch 12\n",
+	},
+	{
+		.name = "bitmap info",
+		.operands = "FILE",
+		.min_operands = 1,
+		.max_operands = 1,
+		.summary = "Say what a file with a bitmap of free pages names",
+		.options = bitmap_info_options,
+		.run = bitmap_info_run,
+		.details =
+BITMAP_FORMATS
+"\n"
+"In JSON a range is the number of its first page and how many pages it has.\n"
+"\n"
+"Examples:\n"
+"  fprctl bitmap info report\n"
+"  fprctl bitmap info confirmed --ranges --json\n",
+	},
+	{
+		.name = "bitmap convert",
+		.operands = "FILE TO",
+		.min_operands = 2,
+		.max_operands = 2,
+		.summary = "Write a bitmap in the other format",
+		.options = bitmap_convert_options,
+		.run = bitmap_convert_run,
+		.details =
+BITMAP_FORMATS
+"\n"
+"TO is a file, made or replaced when all went well, or - for stdout, and the\n"
+"result goes to stderr then.\n"
+"\n"
+"Examples:\n"
+"  fprctl bitmap convert report bitmap\n"
+"  fprctl bitmap convert --to report --epoch 12 bitmap report\n",
+	},
+	{
+		.name = "bitmap diff",
+		.operands = "FILE FILE",
+		.min_operands = 2,
+		.max_operands = 2,
+		.summary = "Say in which pages two bitmaps differ",
+		.options = bitmap_diff_options,
+		.run = bitmap_diff_run,
+		.details =
+"Pages behind the end of a bitmap are not named by it. The exit status tells\n"
+"errors alone, not whether the bitmaps differ.\n"
+"\n"
+BITMAP_FORMATS
+"\n"
+"Examples:\n"
+"  fprctl bitmap diff report confirmed\n"
+"  fprctl bitmap diff monday tuesday --ranges\n",
 	},
 	{ 0 }
 };

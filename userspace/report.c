@@ -222,7 +222,7 @@ static enum fpr_status read_to_end(const struct report_source *source,
 	}
 }
 
-static enum fpr_status check_length(const char *name, const struct report *report)
+enum fpr_status report_check_words(const char *name, const struct report *report)
 {
 	if (!report->len) {
 		warnx("%s: empty: a report has one bit for each page", name);
@@ -255,20 +255,23 @@ static enum fpr_status read_command(struct report_source *source,
 	return wait_command(source, pid);
 }
 
-enum fpr_status report_read(struct report_source *source, struct report *report)
+enum fpr_status report_read_bytes(struct report_source *source, struct report *report)
 {
 	enum fpr_status status = FPR_OK;
 
 	*report = (struct report) { 0 };
-	if (source->command) {
-		status = read_command(source, report);
-	} else {
-		if (source->fd < 0)
-			status = open_late(source);
-		if (!status)
-			status = read_to_end(source, report);
-	}
-	return status ? status : check_length(source->name, report);
+	if (source->command)
+		return read_command(source, report);
+	if (source->fd < 0)
+		status = open_late(source);
+	return status ? status : read_to_end(source, report);
+}
+
+enum fpr_status report_read(struct report_source *source, struct report *report)
+{
+	enum fpr_status status = report_read_bytes(source, report);
+
+	return status ? status : report_check_words(source->name, report);
 }
 
 enum fpr_status report_cut(struct report *report, uint64_t pages)

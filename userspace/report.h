@@ -44,11 +44,19 @@ void report_exec(struct report_source *source, const char *command);
 enum fpr_status report_check_fresh(const struct report_source *source);
 
 /**
- * report_read - read a whole report
+ * report_read_bytes - read all of a source, in whatever format it is
  *
- * What a command wrote before it failed is refused, and so is anything that is
- * not whole 64-bit words.
+ * What a command wrote before it failed is refused.
  */
+enum fpr_status report_read_bytes(struct report_source *source, struct report *report);
+
+/**
+ * report_check_words - refuse what is no bitmap in whole 64-bit words
+ * @name: of the source, for the message
+ */
+enum fpr_status report_check_words(const char *name, const struct report *report);
+
+/** report_read - read a whole report, a bitmap in whole 64-bit words */
 enum fpr_status report_read(struct report_source *source, struct report *report);
 
 /**

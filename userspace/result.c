@@ -19,8 +19,13 @@ void result_print_json(FILE *f, struct json_object *object)
 
 static void print_text(FILE *f, const struct result *r)
 {
-	fprintf(f, "%s: %llu%s%s", r->label, (unsigned long long)r->value,
-		r->unit ? " " : "", r->unit ? r->unit : "");
+	fprintf(f, "%s: ", r->label);
+	if (r->text)
+		fputs(r->text, f);
+	else
+		fprintf(f, "%llu", (unsigned long long)r->value);
+	if (r->unit)
+		fprintf(f, " %s", r->unit);
 }
 
 void result_print_line(FILE *f, const struct result *results)
@@ -33,22 +38,28 @@ void result_print_line(FILE *f, const struct result *results)
 	}
 }
 
+struct json_object *result_json(const struct result *results)
+{
+	struct json_object *object = json_object_new_object();
+	const struct result *r;
+
+	for (r = results; r->key; r++)
+		json_object_object_add(object, r->key, r->text ?
+				       json_object_new_string(r->text) :
+				       json_object_new_uint64(r->value));
+	return object;
+}
+
 void result_print(FILE *f, const struct result *results, bool json)
 {
 	const struct result *r;
-	struct json_object *object;
 
-	if (!json) {
-		for (r = results; r->key; r++) {
-			print_text(f, r);
-			fputc('\n', f);
-		}
+	if (json) {
+		result_print_json(f, result_json(results));
 		return;
 	}
-
-	object = json_object_new_object();
-	for (r = results; r->key; r++)
-		json_object_object_add(object, r->key,
-				       json_object_new_uint64(r->value));
-	result_print_json(f, object);
+	for (r = results; r->key; r++) {
+		print_text(f, r);
+		fputc('\n', f);
+	}
 }

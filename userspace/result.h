@@ -7,12 +7,13 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* One number; an array of them ends with a NULL key. */
+/* One number or text; an array of them ends with a NULL key. */
 struct result {
 	const char *key;	/* the JSON key */
 	const char *label;
 	const char *unit;	/* or NULL */
 	uint64_t value;
+	const char *text;	/* in place of @value, or NULL */
 };
 
 /** result_print - print all of @results, one a line or as JSON */
@@ -22,6 +23,9 @@ void result_print(FILE *f, const struct result *results, bool json);
 void result_print_line(FILE *f, const struct result *results);
 
 struct json_object;
+
+/** result_json - @results as a new object */
+struct json_object *result_json(const struct result *results);
 
 /** result_print_json - print @object on a line of its own and release it */
 void result_print_json(FILE *f, struct json_object *object);

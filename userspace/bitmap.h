@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A bitmap of pages from a file, in either of the two formats. */
+#ifndef FPRCTL_BITMAP_H
+#define FPRCTL_BITMAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fprctl.h"
+#include "report.h"
+
+enum bitmap_format {
+	BITMAP_ANY,
+	BITMAP_RAW,	/* 64-bit little-endian words */
+	BITMAP_REPORT,	/* a response in the wire format */
+};
+
+/**
+ * struct bitmap - what a file says of its pages
+ * @bits: bit n % 8 of byte n / 8 is page n
+ * @len: bytes of @bits, whole 64-bit words
+ * @nr_pages: pages that it is about, up to 63 fewer than @bits has bits
+ * @format: how it was written, never BITMAP_ANY
+ * @tag: the epoch that a report is for, else 0
+ * @file_bytes: length of the file
+ */
+struct bitmap {
+	uint8_t *bits;
+	size_t len;
+	uint64_t nr_pages;
+	enum bitmap_format format;
+	uint64_t tag;
+	uint64_t file_bytes;
+};
+
+/** bitmap_format_name - as it is written on the command line */
+const char *bitmap_format_name(enum bitmap_format format);
+
+/**
+ * bitmap_parse_format - the value of an option that names a format
+ * @option: for the message
+ * @text: NULL: the option was not given, which is BITMAP_ANY
+ */
+enum fpr_status bitmap_parse_format(const char *option, const char *text,
+				    enum bitmap_format *format);
+
+/**
+ * bitmap_read - read all of @source
+ * @format: BITMAP_ANY: what begins as a report is one, all else is raw
+ * @bitmap: out: to be released if it succeeds
+ */
+enum fpr_status bitmap_read(struct bitmap *bitmap, struct report_source *source,
+			    enum bitmap_format format);
+
+void bitmap_release(struct bitmap *bitmap);
+
+/** bitmap_count - how many pages it names */
+uint64_t bitmap_count(const struct bitmap *bitmap);
+
+/** bitmap_find - the first page from @from on that is named or not, or the end */
+uint64_t bitmap_find(const struct bitmap *bitmap, uint64_t from, bool named);
+
+/** bitmap_word - the 64 pages from page 64 * @index on; 0 behind the end */
+uint64_t bitmap_word(const struct bitmap *bitmap, size_t index);
+
+/**
+ * bitmap_encode - write it in the wire format
+ * @tag: the epoch that it is for
+ * @data: out: to be freed
+ */
+enum fpr_status bitmap_encode(const struct bitmap *bitmap, uint64_t tag, char **data,
+			      size_t *len);
+
+#endif
