@@ -17,9 +17,12 @@
 #include "filter_verb.h"
 #include "fprctl.h"
 #include "free_source.h"
+#include "kvm_debugfs.h"
+#include "list_verb.h"
 #include "report_verb.h"
 #include "result.h"
 #include "set_bitmap.h"
+#include "stats_verb.h"
 #include "vm.h"
 
 static const struct {
@@ -142,6 +145,10 @@ static enum fpr_status run_disarm(const struct cli_args *args)
 
 static const struct cli_option probe_options[] = { JSON_OPTION, { 0 } };
 
+static const struct cli_option list_options[] = { JSON_OPTION, { 0 } };
+
+static const struct cli_option stats_options[] = { JSON_OPTION, { 0 } };
+
 static const struct cli_option arm_options[] = { JSON_OPTION, { 0 } };
 
 static const struct cli_option set_bitmap_options[] = {
@@ -214,6 +221,52 @@ static const struct cli_verb verbs[] = {
 "Example:\n"
 "  $ fprctl probe\n"
 "  free page filter: yes (confirm, foreign, candidates)\n",
+	},
+	{
+		.name = "list",
+		.summary = "List the VMs of this machine",
+		.options = list_options,
+		.run = list_run,
+		.details =
+"PID and FD name a VM to the other verbs. MEMORY is the resident memory of the\n"
+"process, EPOCHS how many epochs began, FILTERED how many pages were dropped\n"
+"from the dirty log since the VM began; these two are read in\n"
+KVM_DEBUGFS ". What is not known is shown as -, or null in JSON:\n"
+"always LOGGING, as KVM tells only the process that runs a VM whether dirty\n"
+"logging is on.\n"
+"\n"
+"A process that inherited or was given a VM is listed like the one that made it,\n"
+"but without counters.\n"
+"\n"
+"Looking at other users' processes needs the right to ptrace them. Processes\n"
+"that can not be looked at are counted, on stderr or as hidden_processes.\n"
+"\n"
+"Examples:\n"
+"  fprctl list\n"
+"  fprctl list --json | jq '.vms[].pid'\n",
+	},
+	{
+		.name = "stats",
+		.operands = "VM",
+		.min_operands = 1,
+		.max_operands = 1,
+		.summary = "Print what the filter has counted for a VM",
+		.options = stats_options,
+		.run = stats_run,
+		.details =
+"They are read in " KVM_DEBUGFS ", which takes root, and count from the\n"
+"VM's beginning on:\n"
+"  epochs begun  how often the VM was armed\n"
+"  reported      pages that reports named, each once a report\n"
+"  touched       of those, pages written since ARM or no candidates\n"
+"  filtered      pages that were dropped from the dirty log\n"
+"  confirmed     pages whose content was disposable\n"
+"  mapped        pages of 4 KiB that KVM has mapped for the guest, now\n"
+"\n"
+"VM is PID or PID:FD, of the process that made the VM; see fprctl list.\n"
+"\n"
+"Example:\n"
+"  fprctl stats 4321 --json\n",
 	},
 	{
 		.name = "arm",

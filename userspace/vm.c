@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* From the operand VM to a VM's file descriptor. */
-#include <ctype.h>
-#include <dirent.h>
 #include <err.h>
 #include <errno.h>
 #include <limits.h>
@@ -18,63 +16,12 @@
 #include "cli.h"
 #include "vm.h"
 
-/* What KVM_CREATE_VM names its file, as a link in /proc/PID/fd shows it. */
-#define VM_LINK		"anon_inode:kvm-vm"
-
-/* Descriptors of one process that are VMs. */
-struct vm_list {
-	int *fd;
-	size_t nr;
-};
-
-/* 1 if @path, below /proc, is a link to a VM, 0 if not, or -1 with errno. */
-static int is_vm_link(const char *path)
-{
-	char target[sizeof(VM_LINK) + 1];
-	ssize_t len = readlink(path, target, sizeof(target));
-
-	if (len < 0)
-		return -1;
-	return len == sizeof(VM_LINK) - 1 && !memcmp(target, VM_LINK, (size_t)len);
-}
-
 static int own_fd_is_vm(int fd)
 {
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return is_vm_link(path);
-}
-
-/* -1 with errno if the process can not be looked at. */
-static int list_vms(pid_t pid, struct vm_list *list)
-{
-	char path[64 + NAME_MAX];
-	struct dirent *entry;
-	int *grown;
-	DIR *dir;
-
-	*list = (struct vm_list) { 0 };
-	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
-	dir = opendir(path);
-	if (!dir)
-		return -1;
-
-	while ((entry = readdir(dir))) {
-		if (!isdigit((unsigned char)entry->d_name[0]))
-			continue;
-		snprintf(path, sizeof(path), "/proc/%d/fd/%s", pid, entry->d_name);
-		/* A descriptor that was closed meanwhile is not a VM. */
-		if (is_vm_link(path) != 1)
-			continue;
-		grown = realloc(list->fd, (list->nr + 1) * sizeof(*grown));
-		if (!grown)
-			err(FPR_ERROR, "list of descriptors");
-		list->fd = grown;
-		list->fd[list->nr++] = atoi(entry->d_name);
-	}
-	closedir(dir);
-	return 0;
+	return proc_link_is_vm(path);
 }
 
 static enum fpr_status own_vm(int fd, int *vm_fd)
@@ -138,7 +85,7 @@ static enum fpr_status take_vm(pid_t pid, int pidfd, int fd, int *vm_fd)
 	}
 	if (own_fd_is_vm(copy) != 1) {
 		warnx("descriptor %d of process %d is not a KVM VM: see /proc/%d/fd for %s",
-		      fd, pid, pid, VM_LINK);
+		      fd, pid, pid, PROC_VM_LINK);
 		close(copy);
 		return FPR_ERROR;
 	}
@@ -156,7 +103,7 @@ static bool is_same_vm(int a, int b)
 	return !syscall(SYS_kcmp, getpid(), getpid(), KCMP_FILE, a, b);
 }
 
-static void refuse_several(pid_t pid, const struct vm_list *list)
+static void refuse_several(pid_t pid, const struct proc_vms *vms)
 {
 	char *names = NULL;
 	size_t len, i;
@@ -164,36 +111,52 @@ static void refuse_several(pid_t pid, const struct vm_list *list)
 
 	if (!f)
 		err(FPR_ERROR, "list of VMs");
-	for (i = 0; i < list->nr; i++)
-		fprintf(f, "%s%d:%d", i ? ", " : "", pid, list->fd[i]);
+	for (i = 0; i < vms->nr; i++)
+		fprintf(f, "%s%d:%d", i ? ", " : "", pid, vms->fd[i]);
 	fclose(f);
 	warnx("process %d has several VMs: give one of %s", pid, names);
 	free(names);
 }
 
+/* All of a process, at least one. */
+static enum fpr_status read_vms(struct proc_vms *vms, pid_t pid)
+{
+	if (proc_vms_read(vms, pid)) {
+		if (errno == EACCES || errno == EPERM)
+			warnx("not permitted to look at the descriptors of process %d: run as root, it needs the right to ptrace the process",
+			      pid);
+		else if (errno == ENOENT || errno == ESRCH)
+			warnx("no process %d: give the pid of a process that has a VM", pid);
+		else
+			warn("/proc/%d/fd", pid);
+		return FPR_ERROR;
+	}
+	if (!vms->nr) {
+		warnx("process %d has no VM: give the process that runs the guest, or fd:FD",
+		      pid);
+		return FPR_ERROR;
+	}
+	return FPR_OK;
+}
+
 static enum fpr_status take_only_vm(pid_t pid, int pidfd,
-				    const struct vm_list *list, int *vm_fd)
+				    const struct proc_vms *vms, int *vm_fd)
 {
 	enum fpr_status status;
 	int other;
 	size_t i;
 
-	if (!list->nr) {
-		warnx("process %d has no VM: give the process that runs the guest, or fd:FD",
-		      pid);
-		return FPR_ERROR;
-	}
-	status = take_vm(pid, pidfd, list->fd[0], vm_fd);
-	for (i = 1; !status && i < list->nr; i++) {
+	status = take_vm(pid, pidfd, vms->fd[0], vm_fd);
+	for (i = 1; !status && i < vms->nr; i++) {
 		bool same;
 
-		status = take_vm(pid, pidfd, list->fd[i], &other);
+		status = take_vm(pid, pidfd, vms->fd[i], &other);
 		if (status)
 			break;
 		same = is_same_vm(*vm_fd, other);
 		close(other);
 		if (!same) {
-			refuse_several(pid, list);
+			refuse_several(pid, vms);
 			status = FPR_ERROR;
 		}
 	}
@@ -203,23 +166,17 @@ static enum fpr_status take_only_vm(pid_t pid, int pidfd,
 static enum fpr_status only_vm_of(pid_t pid, int *vm_fd, int *pidfd)
 {
 	enum fpr_status status;
-	struct vm_list list;
+	struct proc_vms vms;
 
 	/* Opened first: from here on the pid can not become another process. */
 	status = open_process(pid, pidfd);
 	if (status)
 		return status;
 
-	if (list_vms(pid, &list)) {
-		if (errno == EACCES || errno == EPERM)
-			warnx("not permitted to look at the descriptors of process %d: run as root, it needs the right to ptrace the process",
-			      pid);
-		else
-			warn("/proc/%d/fd", pid);
-		status = FPR_ERROR;
-	} else {
-		status = take_only_vm(pid, *pidfd, &list, vm_fd);
-		free(list.fd);
+	status = read_vms(&vms, pid);
+	if (!status) {
+		status = take_only_vm(pid, *pidfd, &vms, vm_fd);
+		proc_vms_release(&vms);
 	}
 	return status;
 }
@@ -233,14 +190,14 @@ static enum fpr_status vm_of(pid_t pid, int fd, int *vm_fd, int *pidfd)
 
 static bool process_has_vm(pid_t pid)
 {
-	struct vm_list list;
+	struct proc_vms vms;
 	bool found;
 
 	/* One that can not be looked at can not be meant either. */
-	if (pid == getpid() || list_vms(pid, &list))
+	if (pid == getpid() || proc_vms_read(&vms, pid))
 		return false;
-	found = list.nr;
-	free(list.fd);
+	found = vms.nr;
+	proc_vms_release(&vms);
 	return found;
 }
 
@@ -273,24 +230,115 @@ static int parse_int(const char *text, const char **end, int *number)
 	return 0;
 }
 
-enum fpr_status vm_open(const char *text, int *fd, int *pidfd)
+/* What the operand VM can be. */
+struct vm_name {
+	enum { NAME_OWN_FD, NAME_PID, NAME_PID_FD, NAME_BARE } kind;
+	int pid;	/* of NAME_BARE: the number */
+	int fd;
+};
+
+static enum fpr_status parse_name(const char *text, struct vm_name *name)
 {
 	bool is_pid = !strncmp(text, "pid:", 4);
 	const char *end;
-	int pid, number;
 
-	*pidfd = -1;
 	if (!strncmp(text, "fd:", 3)) {
-		if (!parse_int(text + 3, NULL, &number))
-			return own_vm(number, fd);
-	} else if (!parse_int(text + (is_pid ? 4 : 0), &end, &pid)) {
-		if (*end == ':' && pid && !parse_int(end + 1, NULL, &number))
-			return vm_of(pid, number, fd, pidfd);
-		if (!*end && is_pid && pid)
-			return only_vm_of(pid, fd, pidfd);
-		if (!*end && !is_pid)
-			return bare_number(pid, fd, pidfd);
+		name->kind = NAME_OWN_FD;
+		if (!parse_int(text + 3, NULL, &name->fd))
+			return FPR_OK;
+	} else if (!parse_int(text + (is_pid ? 4 : 0), &end, &name->pid)) {
+		name->kind = *end ? NAME_PID_FD : is_pid ? NAME_PID : NAME_BARE;
+		if (*end == ':' && name->pid && !parse_int(end + 1, NULL, &name->fd))
+			return FPR_OK;
+		if (!*end && (name->pid || !is_pid))
+			return FPR_OK;
 	}
 	warnx("%s: not a VM: give PID, PID:FD, fd:FD or pid:PID", text);
 	return FPR_USAGE;
+}
+
+enum fpr_status vm_open(const char *text, int *fd, int *pidfd)
+{
+	struct vm_name name;
+	enum fpr_status status = parse_name(text, &name);
+
+	*pidfd = -1;
+	if (status)
+		return status;
+	switch (name.kind) {
+	case NAME_OWN_FD:
+		return own_vm(name.fd, fd);
+	case NAME_PID:
+		return only_vm_of(name.pid, fd, pidfd);
+	case NAME_PID_FD:
+		return vm_of(name.pid, name.fd, fd, pidfd);
+	case NAME_BARE:
+		break;
+	}
+	return bare_number(name.pid, fd, pidfd);
+}
+
+/* Leaves in @vms the descriptors of the VM that is @fd, too. */
+static enum fpr_status choose_vm(struct proc_vms *vms, pid_t pid, int fd)
+{
+	struct proc_vms same;
+	size_t i;
+
+	while (vms->nr) {
+		proc_vms_take_same(vms, pid, &same);
+		for (i = 0; i < same.nr; i++) {
+			if (same.fd[i] == fd) {
+				proc_vms_release(vms);
+				*vms = same;
+				return FPR_OK;
+			}
+		}
+		proc_vms_release(&same);
+	}
+	warnx("descriptor %d of process %d is not a KVM VM: see /proc/%d/fd for %s",
+	      fd, pid, pid, PROC_VM_LINK);
+	return FPR_ERROR;
+}
+
+static enum fpr_status choose_only_vm(struct proc_vms *vms, pid_t pid)
+{
+	struct proc_vms all, same;
+	bool is_only;
+
+	proc_vms_take_same(vms, pid, &same);
+	is_only = !vms->nr;
+	proc_vms_release(vms);
+	*vms = same;
+	if (is_only)
+		return FPR_OK;
+	if (!proc_vms_read(&all, pid)) {
+		refuse_several(pid, &all);
+		proc_vms_release(&all);
+	}
+	return FPR_ERROR;
+}
+
+enum fpr_status vm_find(const char *text, pid_t *pid, struct proc_vms *vm)
+{
+	struct vm_name name;
+	enum fpr_status status = parse_name(text, &name);
+
+	if (status)
+		return status;
+	if (name.kind == NAME_OWN_FD || (name.kind == NAME_BARE && own_fd_is_vm(name.pid) == 1)) {
+		warnx("%s: an inherited descriptor does not tell whose VM it is: give PID or PID:FD",
+		      text);
+		return FPR_USAGE;
+	}
+	*pid = name.pid;
+	status = read_vms(vm, *pid);
+	if (status)
+		return status;
+	if (name.kind == NAME_PID_FD)
+		status = choose_vm(vm, *pid, name.fd);
+	else
+		status = choose_only_vm(vm, *pid);
+	if (status)
+		proc_vms_release(vm);
+	return status;
 }

@@ -3,7 +3,10 @@
 #ifndef FPRCTL_VM_H
 #define FPRCTL_VM_H
 
+#include <sys/types.h>
+
 #include "fprctl.h"
+#include "proc_vms.h"
 
 /* Says in --help what vm_open() accepts. */
 #define VM_HELP								\
@@ -17,6 +20,15 @@
 "Taking another process's descriptor needs the right to ptrace it, and the\n" \
 "filter lets in only a caller with CAP_SYS_ADMIN, unless the VM's owner\n" \
 "enabled KVM_FPR_FLAG_FOREIGN for its VM.\n"
+
+/**
+ * vm_find - find the process and the descriptors there that @text names
+ * @vm: out: all descriptors of the VM, to be released if it succeeds
+ *
+ * For what can be learned from /proc alone: nothing is taken from the process.  Of an
+ * inherited descriptor it is not known whose VM it is, so that is refused.
+ */
+enum fpr_status vm_find(const char *text, pid_t *pid, struct proc_vms *vm);
 
 /**
  * vm_open - find the VM that @text names

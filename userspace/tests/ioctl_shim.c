@@ -14,13 +14,20 @@
  *		a number of pages to do, the same and a signal ("64+SIGTERM"),
  *		or an error; after the last one calls do all there is
  * SHIM_LOG	file to which each ioctl is appended
+ * SHIM_ROOT	where /proc and /sys lie, as recorded.  A file in place of a directory
+ *		is one that may not be looked at; links with the same inode are
+ *		descriptors of the same file, as kcmp() tells.
  */
+#include <ctype.h>
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <linux/kvm_fpr.h>
 #include <signal.h>
+#include <limits.h>
+#include <linux/kcmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,6 +36,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define FIRST_EPOCH	7
@@ -72,10 +81,93 @@ static int fail_as(const char *name)
 	abort();
 }
 
+static bool begins_with(const char *text, const char *start)
+{
+	return !strncmp(text, start, strlen(start));
+}
+
+/* What fprctl knows of itself is not recorded. */
+static bool is_recorded(const char *path)
+{
+	return begins_with(path, "/sys/") || !strcmp(path, "/proc") ||
+	       (begins_with(path, "/proc/") && isdigit((unsigned char)path[6]));
+}
+
+/* Where @path is to be looked for; @room: PATH_MAX bytes. */
+static const char *place(const char *path, char *room)
+{
+	const char *root = getenv("SHIM_ROOT");
+
+	if (!root || !is_recorded(path))
+		return path;
+	snprintf(room, PATH_MAX, "%s%s", root, path);
+	return room;
+}
+
+FILE *fopen(const char *path, const char *mode)
+{
+	FILE *(*next)(const char *, const char *) =
+		(FILE *(*)(const char *, const char *))dlsym(RTLD_NEXT, "fopen");
+	char room[PATH_MAX];
+
+	return next(place(path, room), mode);
+}
+
+DIR *opendir(const char *path)
+{
+	DIR *(*next)(const char *) = (DIR *(*)(const char *))dlsym(RTLD_NEXT, "opendir");
+	char room[PATH_MAX];
+	DIR *dir = next(place(path, room));
+
+	if (!dir && errno == ENOTDIR)
+		errno = EACCES;
+	return dir;
+}
+
+int access(const char *path, int mode)
+{
+	int (*next)(const char *, int) = (int (*)(const char *, int))dlsym(RTLD_NEXT, "access");
+	char room[PATH_MAX];
+
+	return next(place(path, room), mode);
+}
+
+/* As kcmp() of two descriptors of one process does. */
+static long compare_files(long pid, long a, long b)
+{
+	struct stat stat_a, stat_b;
+	char path[64], room[PATH_MAX];
+
+	snprintf(path, sizeof(path), "/proc/%ld/fd/%ld", pid, a);
+	if (lstat(place(path, room), &stat_a))
+		return -1;
+	snprintf(path, sizeof(path), "/proc/%ld/fd/%ld", pid, b);
+	if (lstat(place(path, room), &stat_b))
+		return -1;
+	return stat_a.st_ino != stat_b.st_ino;
+}
+
+long syscall(long number, ...)
+{
+	long (*next)(long, ...) = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
+	long arg[6];
+	va_list args;
+	int i;
+
+	va_start(args, number);
+	for (i = 0; i < 6; i++)
+		arg[i] = va_arg(args, long);
+	va_end(args);
+	if (number == SYS_kcmp && arg[0] == arg[1] && arg[2] == KCMP_FILE && getenv("SHIM_ROOT"))
+		return compare_files(arg[0], arg[3], arg[4]);
+	return next(number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
+}
+
 int open(const char *path, int flags, ...)
 {
 	int (*next)(const char *, int, ...) =
 		(int (*)(const char *, int, ...))dlsym(RTLD_NEXT, "open");
+	char room[PATH_MAX];
 	va_list args;
 	mode_t mode;
 
@@ -84,7 +176,7 @@ int open(const char *path, int flags, ...)
 	va_end(args);
 
 	if (strcmp(path, "/dev/kvm"))
-		return next(path, flags, mode);
+		return next(place(path, room), flags, mode);
 	if (fail_as(getenv("SHIM_KVM")))
 		return -1;
 	return memfd_create("kvm", MFD_CLOEXEC);
@@ -94,11 +186,11 @@ ssize_t readlink(const char *path, char *target, size_t size)
 {
 	ssize_t (*next)(const char *, char *, size_t) =
 		(ssize_t (*)(const char *, char *, size_t))dlsym(RTLD_NEXT, "readlink");
-	char real[sizeof(VM_MEMFD)];
-	ssize_t len = next(path, real, sizeof(real));
+	char real[sizeof(VM_MEMFD)], room[PATH_MAX];
+	ssize_t len = next(place(path, room), real, sizeof(real));
 
 	if (len != sizeof(VM_MEMFD) - 1 || memcmp(real, VM_MEMFD, (size_t)len))
-		return next(path, target, size);
+		return next(place(path, room), target, size);
 	len = sizeof(VM_LINK) - 1;
 	if ((size_t)len > size)
 		len = (ssize_t)size;

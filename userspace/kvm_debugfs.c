@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What KVM's debugfs says of a VM. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "kvm_debugfs.h"
+
+/* "THREAD-FD", as KVM names the directory of a VM. */
+static bool parse_name(const char *name, uint64_t *thread, uint64_t *fd)
+{
+	const char *rest;
+
+	return !cli_number(name, &rest, thread) && *rest == '-' &&
+	       !cli_number(rest + 1, NULL, fd);
+}
+
+static bool has_fd(const struct proc_vms *vm, uint64_t fd)
+{
+	size_t i;
+
+	for (i = 0; i < vm->nr; i++) {
+		if ((uint64_t)vm->fd[i] == fd)
+			return true;
+	}
+	return false;
+}
+
+static bool has_thread(pid_t pid, uint64_t thread)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%llu", pid, (unsigned long long)thread);
+	return !access(path, F_OK);
+}
+
+static bool is_vm(const char *name, pid_t pid, const struct proc_vms *vm)
+{
+	uint64_t thread, fd;
+
+	return parse_name(name, &thread, &fd) && has_fd(vm, fd) && has_thread(pid, thread);
+}
+
+int kvm_debugfs_open(pid_t pid, const struct proc_vms *vm)
+{
+	DIR *dir = opendir(KVM_DEBUGFS);
+	struct dirent *entry;
+	int fd = -1;
+
+	if (!dir)
+		return -1;
+	while (fd < 0 && (entry = readdir(dir))) {
+		if (is_vm(entry->d_name, pid, vm))
+			fd = openat(dirfd(dir), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+	closedir(dir);
+	if (fd < 0)
+		errno = ESRCH;
+	return fd;
+}
+
+bool kvm_debugfs_read(int dir, const char *name, uint64_t *value)
+{
+	char text[32];
+	const char *end;
+	ssize_t len;
+	int fd;
+
+	fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	len = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (len <= 0)
+		return false;
+	text[len] = '\0';
+	return !cli_number(text, &end, value) && (*end == '\n' || !*end);
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* fprctl list: the VMs of this machine. */
+#include <err.h>
+#include <json-c/json.h>
+#include <stdio.h>
+
+#include "list_verb.h"
+#include "result.h"
+#include "vm_list.h"
+
+#define NUMBER_MAX	24
+
+/* @text has room for NUMBER_MAX characters. */
+static const char *known(char *text, bool is_known, uint64_t value)
+{
+	if (!is_known)
+		return "-";
+	snprintf(text, NUMBER_MAX, "%llu", (unsigned long long)value);
+	return text;
+}
+
+/*
+ * Whether dirty logging is on, and which epoch is current, KVM tells nobody but the
+ * process that runs the VM.
+ */
+static void print_table(const struct vm_list *list)
+{
+	char memory[NUMBER_MAX], epochs[NUMBER_MAX], filtered[NUMBER_MAX];
+	const struct vm_entry *vm;
+
+	printf("%7s %4s %-20s %10s %-7s %6s %10s\n", "PID", "FD", "PROGRAM", "MEMORY/MiB",
+	       "LOGGING", "EPOCHS", "FILTERED");
+	for (vm = list->vm; vm < list->vm + list->nr; vm++)
+		printf("%7d %4d %-20s %10s %-7s %6s %10s\n", vm->pid, vm->fd,
+		       vm->program[0] ? vm->program : "-",
+		       known(memory, vm->knows_memory, vm->memory_kib / 1024), "-",
+		       known(epochs, vm->knows_stats, vm->stats.epochs),
+		       known(filtered, vm->knows_stats, vm->stats.filtered));
+}
+
+static struct json_object *number_json(bool is_known, uint64_t value)
+{
+	return is_known ? json_object_new_uint64(value) : NULL;
+}
+
+static struct json_object *vm_json(const struct vm_entry *vm)
+{
+	struct json_object *object = json_object_new_object();
+
+	json_object_object_add(object, "pid", json_object_new_int(vm->pid));
+	json_object_object_add(object, "fd", json_object_new_int(vm->fd));
+	json_object_object_add(object, "program", vm->program[0] ?
+			       json_object_new_string(vm->program) : NULL);
+	json_object_object_add(object, "memory_bytes",
+			       number_json(vm->knows_memory, vm->memory_kib * 1024));
+	json_object_object_add(object, "logging", NULL);
+	json_object_object_add(object, "epochs", number_json(vm->knows_stats, vm->stats.epochs));
+	json_object_object_add(object, "filtered_pages",
+			       number_json(vm->knows_stats, vm->stats.filtered));
+	return object;
+}
+
+static void print_json(const struct vm_list *list)
+{
+	struct json_object *object = json_object_new_object();
+	struct json_object *vms = json_object_new_array();
+	const struct vm_entry *vm;
+
+	for (vm = list->vm; vm < list->vm + list->nr; vm++)
+		json_object_array_add(vms, vm_json(vm));
+	json_object_object_add(object, "vms", vms);
+	json_object_object_add(object, "hidden_processes", json_object_new_uint64(list->nr_hidden));
+	result_print_json(stdout, object);
+}
+
+enum fpr_status list_run(const struct cli_args *args)
+{
+	struct vm_list list;
+	enum fpr_status status = vm_list_read(&list);
+
+	if (status)
+		return status;
+	if (args->option[OPT_JSON]) {
+		print_json(&list);
+	} else {
+		print_table(&list);
+		if (list.nr_hidden)
+			warnx("processes that can not be looked at and may have VMs: %zu: run as root to see all",
+			      list.nr_hidden);
+	}
+	vm_list_release(&list);
+	return FPR_OK;
+}

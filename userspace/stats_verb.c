@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* fprctl stats: what the filter has counted for one VM. */
+#include <err.h>
+#include <errno.h>
+#include <unistd.h>
+
+#include "kvm_debugfs.h"
+#include "result.h"
+#include "stats_verb.h"
+#include "vm.h"
+#include "vm_stats.h"
+
+static enum fpr_status explain(const char *vm)
+{
+	if (errno == EACCES || errno == EPERM)
+		warnx("not permitted to read " KVM_DEBUGFS ": run as root");
+	else if (errno == ENOENT)
+		warnx(KVM_DEBUGFS " does not exist: mount debugfs, and load kvm");
+	else if (errno == ESRCH)
+		warnx("%s: not in " KVM_DEBUGFS ", where KVM names a VM after the thread and the descriptor that created it: give the process that did, if it still has both",
+		      vm);
+	else
+		warn(KVM_DEBUGFS);
+	return FPR_ERROR;
+}
+
+static enum fpr_status read_stats(const char *text, struct vm_stats *stats)
+{
+	enum fpr_status status;
+	struct proc_vms vm;
+	pid_t pid;
+	int dir;
+
+	status = vm_find(text, &pid, &vm);
+	if (status)
+		return status;
+	dir = kvm_debugfs_open(pid, &vm);
+	proc_vms_release(&vm);
+	if (dir < 0)
+		return explain(text);
+	if (vm_stats_read(dir, stats)) {
+		warnx("%s: KVM counts nothing for the filter: load the modules of kvm-fpr", text);
+		status = FPR_NO_FILTER;
+	}
+	close(dir);
+	return status;
+}
+
+enum fpr_status stats_run(const struct cli_args *args)
+{
+	struct vm_stats stats = { 0 };
+	enum fpr_status status = read_stats(args->operand[0], &stats);
+
+	if (!status) {
+		const struct result results[] = {
+			{ "epochs", "epochs begun", NULL, stats.epochs },
+			{ "reported_pages", "reported", "pages", stats.reported },
+			{ "touched_pages", "touched", "pages", stats.touched },
+			{ "filtered_pages", "filtered", "pages", stats.filtered },
+			{ "confirmed_pages", "confirmed", "pages", stats.confirmed },
+			{ "mapped_pages", "mapped", "pages", stats.mapped },
+			{ 0 }
+		};
+
+		result_print(stdout, results, args->option[OPT_JSON]);
+	}
+	return status;
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The VMs of this machine, as far as they can be seen. */
+#include <dirent.h>
+#include <err.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "kvm_debugfs.h"
+#include "proc_vms.h"
+#include "vm_list.h"
+
+/* Of kernel threads and zombies there is none. */
+static bool read_memory(pid_t pid, uint64_t *kib)
+{
+	char path[64], line[256];
+	bool found = false;
+	const char *end;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	while (!found && fgets(line, sizeof(line), f)) {
+		if (!strncmp(line, "VmRSS:", 6))
+			found = !cli_number(line + 6 + strspn(line + 6, " \t"), &end, kib);
+	}
+	fclose(f);
+	return found;
+}
+
+/* 0, or -1 if the process has ended. What a terminal would obey is left out. */
+static int read_program(pid_t pid, char *program)
+{
+	char path[64], target[PATH_MAX + 1];
+	const char *base;
+	ssize_t len;
+	size_t i;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	len = readlink(path, target, sizeof(target) - 1);
+	if (len < 0) {
+		program[0] = '\0';
+		return errno == ENOENT || errno == ESRCH ? -1 : 0;
+	}
+	target[len] = '\0';
+	base = strrchr(target, '/');
+	base = base ? base + 1 : target;
+	for (i = 0; i < VM_PROGRAM_MAX - 1 && base[i]; i++)
+		program[i] = base[i] >= ' ' && base[i] <= '~' ? base[i] : '?';
+	program[i] = '\0';
+	return 0;
+}
+
+static void read_stats(struct vm_entry *entry, const struct proc_vms *vm)
+{
+	int dir = kvm_debugfs_open(entry->pid, vm);
+
+	if (dir < 0)
+		return;
+	entry->knows_stats = !vm_stats_read(dir, &entry->stats);
+	close(dir);
+}
+
+static void add_vm(struct vm_list *list, pid_t pid, const struct proc_vms *vm)
+{
+	struct vm_entry *grown, entry = { .pid = pid, .fd = vm->fd[0] };
+
+	if (read_program(pid, entry.program))
+		return;
+	entry.knows_memory = read_memory(pid, &entry.memory_kib);
+	read_stats(&entry, vm);
+
+	grown = realloc(list->vm, (list->nr + 1) * sizeof(*grown));
+	if (!grown)
+		err(FPR_ERROR, "list of VMs");
+	list->vm = grown;
+	list->vm[list->nr++] = entry;
+}
+
+static void add_process(struct vm_list *list, pid_t pid)
+{
+	struct proc_vms vms, same;
+	uint64_t memory;
+
+	if (proc_vms_read(&vms, pid)) {
+		/* Without memory there is no VM either. */
+		if ((errno == EACCES || errno == EPERM) && read_memory(pid, &memory))
+			list->nr_hidden++;
+		return;
+	}
+	while (vms.nr) {
+		proc_vms_take_same(&vms, pid, &same);
+		add_vm(list, pid, &same);
+		proc_vms_release(&same);
+	}
+	proc_vms_release(&vms);
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+	const struct vm_entry *x = a, *y = b;
+
+	return x->pid != y->pid ? x->pid - y->pid : x->fd - y->fd;
+}
+
+enum fpr_status vm_list_read(struct vm_list *list)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	uint64_t pid;
+
+	*list = (struct vm_list) { 0 };
+	if (!dir) {
+		warn("/proc");
+		return FPR_ERROR;
+	}
+	while ((entry = readdir(dir))) {
+		if (!cli_number(entry->d_name, NULL, &pid))
+			add_process(list, (pid_t)pid);
+	}
+	closedir(dir);
+	if (list->nr)
+		qsort(list->vm, list->nr, sizeof(*list->vm), compare_entries);
+	return FPR_OK;
+}
+
+void vm_list_release(struct vm_list *list)
+{
+	free(list->vm);
+	*list = (struct vm_list) { 0 };
+}
