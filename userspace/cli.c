@@ -18,9 +18,16 @@
 /* getopt_long()'s value of a long option: what no short option can be. */
 #define OPT_VAL(id)	(256 + (int)(id))
 
-/* Every verb has it, so no verb lists it. */
-static const struct cli_option help_option = {
+const struct cli_option cli_help_option = {
 	OPT_HELP, "help", NULL, "print this help"
+};
+
+const struct cli_exit cli_exits[] = {
+	{ FPR_OK, "success" },
+	{ FPR_ERROR, "an error" },
+	{ FPR_USAGE, "wrong usage" },
+	{ FPR_NO_FILTER, "a kernel without the filter" },
+	{ 0 }
 };
 
 static const char *program(void)
@@ -83,9 +90,21 @@ static void print_verb_help(const struct cli_verb *verb)
 	printf("\n%s.\n\nOptions:\n", verb->summary);
 	for (opt = verb->options; opt->name; opt++)
 		print_option(opt);
-	print_option(&help_option);
+	print_option(&cli_help_option);
 	if (verb->details)
 		printf("\n%s", verb->details);
+	if (verb->examples)
+		printf("\nExamples:\n%s", verb->examples);
+}
+
+static void print_exits(void)
+{
+	const struct cli_exit *exit_status;
+
+	printf("\nExit status:");
+	for (exit_status = cli_exits; exit_status->meaning; exit_status++)
+		printf(" %d %s%s", exit_status->status, exit_status->meaning,
+		       exit_status[1].meaning ? "," : ".\n");
 }
 
 static void print_verbs(const struct cli_verb *verbs, const char *group)
@@ -106,9 +125,7 @@ static void print_help(const struct cli_verb *verbs, const char *about)
 	       "       %s --help | --version\n"
 	       "\n%s", program(), program(), program(), about);
 	print_verbs(verbs, "");
-	printf("\nExit status: %d success, %d an error, %d wrong usage,"
-	       " %d a kernel without the filter.\n",
-	       FPR_OK, FPR_ERROR, FPR_USAGE, FPR_NO_FILTER);
+	print_exits();
 }
 
 static void print_group_help(const struct cli_verb *verbs, const char *group)
@@ -137,8 +154,8 @@ static void fill_long_options(const struct cli_verb *verb, struct option *opts)
 			.val = OPT_VAL(opt->id),
 		};
 	opts[n] = (struct option) {
-		.name = help_option.name,
-		.val = OPT_VAL(help_option.id),
+		.name = cli_help_option.name,
+		.val = OPT_VAL(cli_help_option.id),
 	};
 }
 
@@ -166,7 +183,7 @@ static enum fpr_status parse_options(const struct cli_verb *verb, int argc,
 	while ((c = getopt_long(argc, argv, ":h", opts, &index)) != -1) {
 		switch (c) {
 		case 'h':
-			args->option[OPT_HELP] = help_option.name;
+			args->option[OPT_HELP] = cli_help_option.name;
 			break;
 		case ':':
 			return usage_error(verb, "an argument is missing after ",

@@ -49,9 +49,27 @@ struct cli_verb {
 	int max_operands;
 	const char *summary;
 	const struct cli_option *options;	/* ends with a NULL name */
-	const char *details;	/* the rest of --help, or NULL */
+	const char *details;	/* or NULL; see Text below */
+	const char *examples;	/* lines, each behind two spaces, or NULL */
+	const char *notes;	/* for the manual page alone, or NULL */
 	enum fpr_status (*run)(const struct cli_args *args);
 };
+
+/*
+ * Text is in paragraphs with an empty line between.  A line "  TERM  TEXT" is an item
+ * of a list, TERM alone one too; lines that are indented more go on with it.
+ */
+
+/* Every verb has it, so no verb lists it. */
+extern const struct cli_option cli_help_option;
+
+struct cli_exit {
+	enum fpr_status status;
+	const char *meaning;
+};
+
+/* Ends with a NULL meaning. */
+extern const struct cli_exit cli_exits[];
 
 /**
  * cli_main - find the verb in @verbs, parse its arguments and run it

@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * fprctl - the free page filter of KVM's dirty log from the command line
- *
- * The verbs and the table of them.
- */
+/* The verbs that need no file of their own, and the table of all. */
 #include <err.h>
 #include <errno.h>
 #include <json-c/json.h>
@@ -23,6 +19,7 @@
 #include "result.h"
 #include "set_bitmap.h"
 #include "stats_verb.h"
+#include "verbs.h"
 #include "vm.h"
 
 static const struct {
@@ -204,21 +201,20 @@ static const struct cli_option bitmap_diff_options[] = {
 
 static const struct cli_option report_options[] = {
 	{ OPT_SERVE, "serve", "ENDPOINT", "answer requests for as long as it runs" },
-	{ OPT_SOURCE, "source", "NAME", "device (default) or kpageflags" },
+	{ OPT_SOURCE, "source", "device|kpageflags", "where it reads (default device)" },
 	{ OPT_DEVICE, "device", "PATH", "the device (default " FREE_SOURCE_DEVICE ")" },
 	{ OPT_EPOCH, "epoch", "N", "the epoch that it is for, which is its tag (default 0)" },
 	JSON_OPTION,
 	{ 0 }
 };
 
-static const struct cli_verb verbs[] = {
+const struct cli_verb fprctl_verbs[] = {
 	{
 		.name = "probe",
 		.summary = "Tell whether this kernel has the free page filter",
 		.options = probe_options,
 		.run = run_probe,
-		.details =
-"Example:\n"
+		.examples =
 "  $ fprctl probe\n"
 "  free page filter: yes (confirm, foreign, candidates)\n",
 	},
@@ -239,9 +235,8 @@ KVM_DEBUGFS ". What is not known is shown as -, or null in JSON:\n"
 "but without counters.\n"
 "\n"
 "Looking at other users' processes needs the right to ptrace them. Processes\n"
-"that can not be looked at are counted, on stderr or as hidden_processes.\n"
-"\n"
-"Examples:\n"
+"that can not be looked at are counted, on stderr or as hidden_processes.\n",
+		.examples =
 "  fprctl list\n"
 "  fprctl list --json | jq '.vms[].pid'\n",
 	},
@@ -263,9 +258,8 @@ KVM_DEBUGFS ". What is not known is shown as -, or null in JSON:\n"
 "  confirmed     pages whose content was disposable\n"
 "  mapped        pages of 4 KiB that KVM has mapped for the guest, now\n"
 "\n"
-"VM is PID or PID:FD, of the process that made the VM; see fprctl list.\n"
-"\n"
-"Example:\n"
+"VM is PID or PID:FD, of the process that made the VM; see fprctl list.\n",
+		.examples =
 "  fprctl stats 4321 --json\n",
 	},
 	{
@@ -280,9 +274,8 @@ KVM_DEBUGFS ". What is not known is shown as -, or null in JSON:\n"
 "Only a report taken after this returned may be handed over with the epoch's\n"
 "number. An earlier epoch of the VM ends.\n"
 "\n"
-VM_HELP
-"\n"
-"Examples:\n"
+VM_HELP,
+		.examples =
 "  fprctl arm 4321            the VM of process 4321\n"
 "  fprctl arm 4321:12         its descriptor 12\n"
 "  fprctl arm fd:3 --json     an inherited descriptor\n",
@@ -318,9 +311,8 @@ VM_HELP
 "well, and with - the result goes to stderr. Where fprctl is stopped half way,\n"
 "the pages done by then stay dropped, which is safe, and FILE is left alone.\n"
 "\n"
-VM_HELP
-"\n"
-"Examples:\n"
+VM_HELP,
+		.examples =
 "  fprctl set-bitmap 4321 --exec 'ssh guest free-bitmap' --json\n"
 "  E=$(fprctl arm 4321 --json | jq .epoch)\n"
 "  ssh guest free-bitmap >report\n"
@@ -335,6 +327,9 @@ VM_HELP
 		.options = disarm_options,
 		.run = run_disarm,
 		.details = VM_HELP,
+		.examples =
+"  fprctl disarm 4321\n"
+"  fprctl disarm 4321 --epoch 12\n",
 	},
 	{
 		.name = "filter",
@@ -361,9 +356,8 @@ VM_HELP
 "A guest may send what it likes. It costs at most the time of --timeout, and one\n"
 "bit a page of --max-memory.\n"
 "\n"
-VM_HELP
-"\n"
-"Examples:\n"
+VM_HELP,
+		.examples =
 "  fprctl filter 4321 --guest unix:/run/vm/report.sock --json\n"
 "  fprctl filter 4321 --guest vsock:3:999 --watch 5\n",
 	},
@@ -391,9 +385,8 @@ VM_HELP
 "device is the module fpr_guest, which reads the kernel's lists under their\n"
 "locks. It may also be any file with a bitmap in whole 64-bit words.\n"
 "kpageflags needs no module and is slow; it misses free pages, and it can name\n"
-"pages that were never free, which are lost then. It has to be asked for.\n"
-"\n"
-"Examples:\n"
+"pages that were never free, which are lost then. It has to be asked for.\n",
+		.examples =
 "  fprctl report --serve /dev/virtio-ports/fpr.report\n"
 "  fprctl report vsock:host:999 --epoch 12\n",
 	},
@@ -408,9 +401,8 @@ VM_HELP
 		.details =
 BITMAP_FORMATS
 "\n"
-"In JSON a range is the number of its first page and how many pages it has.\n"
-"\n"
-"Examples:\n"
+"In JSON a range is the number of its first page and how many pages it has.\n",
+		.examples =
 "  fprctl bitmap info report\n"
 "  fprctl bitmap info confirmed --ranges --json\n",
 	},
@@ -426,9 +418,8 @@ BITMAP_FORMATS
 BITMAP_FORMATS
 "\n"
 "TO is a file, made or replaced when all went well, or - for stdout, and the\n"
-"result goes to stderr then.\n"
-"\n"
-"Examples:\n"
+"result goes to stderr then.\n",
+		.examples =
 "  fprctl bitmap convert report bitmap\n"
 "  fprctl bitmap convert --to report --epoch 12 bitmap report\n",
 	},
@@ -444,26 +435,19 @@ BITMAP_FORMATS
 "Pages behind the end of a bitmap are not named by it. The exit status tells\n"
 "errors alone, not whether the bitmaps differ.\n"
 "\n"
-BITMAP_FORMATS
-"\n"
-"Examples:\n"
+BITMAP_FORMATS,
+		.examples =
 "  fprctl bitmap diff report confirmed\n"
 "  fprctl bitmap diff monday tuesday --ranges\n",
 	},
 	{ 0 }
 };
 
-static const char about[] =
+const char fprctl_about[] =
 "Drops pages that the guest reported free from the dirty log of KVM.\n";
 
-int main(int argc, char **argv)
-{
-	enum fpr_status status = cli_main(verbs, about, argc, argv);
-
-	if (fflush(stdout) || ferror(stdout)) {
-		warn("stdout");
-		if (!status)
-			status = FPR_ERROR;
-	}
-	return status;
-}
+const char fprctl_examples[] =
+"  fprctl probe\n"
+"  fprctl list\n"
+"  fprctl filter 4321 --guest unix:/run/vm/report.sock\n"
+"  fprctl stats 4321\n";

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# What follows goes by the tables above, and is not generated.
+
+_fprctl_add() # WORD compgen's arguments...
+{
+	local word=$1
+
+	shift
+	mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen "$@" -- "$word")
+}
+
+# VMs that the user can see.
+_fprctl_vms()
+{
+	fprctl list 2>/dev/null | awk 'NR > 1 { print $1 }' | sort -u
+}
+
+# What an argument such as "VM" or "raw|report" may be; of numbers there is nothing to say.
+_fprctl_argument() # WORD KINDS
+{
+	local kind kinds
+
+	IFS='|' read -ra kinds <<< "$2"
+	for kind in "${kinds[@]}"; do
+		case $kind in
+			VM) _fprctl_add "$1" -W "$(_fprctl_vms)" ;;
+			FILE | PATH | TO)
+				compopt -o filenames 2>/dev/null
+				_fprctl_add "$1" -f
+				;;
+			[a-z]*) _fprctl_add "$1" -W "$kind" ;;
+		esac
+	done
+}
+
+# The next operand, or the options behind the last one.
+_fprctl_operand() # WORD VERB FIRST: the words from FIRST on are the verb's
+{
+	local i n=0 kinds
+
+	for ((i = $3; i < COMP_CWORD; i++)); do
+		if [[ ${_fprctl_arguments["$2 ${COMP_WORDS[i]}"]} ]]; then
+			((i++))
+		elif [[ ${COMP_WORDS[i]} != -?* ]]; then
+			((n++))
+		fi
+	done
+	read -ra kinds <<< "${_fprctl_operands[$2]}"
+	if [[ ${kinds[n]} ]]; then
+		_fprctl_argument "$1" "${kinds[n]}"
+	else
+		_fprctl_add "$1" -W "${_fprctl_options[$2]}"
+	fi
+}
+
+_fprctl()
+{
+	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]} first=2
+
+	COMPREPLY=()
+	if ((COMP_CWORD == 1)); then
+		_fprctl_add "$word" -W "$_fprctl_verbs"
+		return
+	fi
+	[[ $verb ]] || return
+	if [[ ${_fprctl_groups["$verb"]+x} ]]; then
+		if ((COMP_CWORD == 2)); then
+			_fprctl_add "$word" -W "${_fprctl_groups["$verb"]}"
+			return
+		fi
+		verb+=" ${COMP_WORDS[2]}"
+		first=3
+	fi
+	[[ ${_fprctl_options["$verb"]+x} ]] || return
+	if [[ ${_fprctl_arguments["$verb $before"]+x} ]]; then
+		_fprctl_argument "$word" "${_fprctl_arguments["$verb $before"]}"
+	elif [[ $word == -* ]]; then
+		_fprctl_add "$word" -W "${_fprctl_options["$verb"]}"
+	else
+		_fprctl_operand "$word" "$verb" "$first"
+	fi
+}
+
+complete -F _fprctl fprctl
