@@ -17,6 +17,7 @@ enum cli_option_id {
 	OPT_GUEST,
 	OPT_HELP,
 	OPT_JSON,
+	OPT_MAP,
 	OPT_MAX_MEMORY,
 	OPT_RANGES,
 	OPT_SERVE,
@@ -25,6 +26,7 @@ enum cli_option_id {
 	OPT_TIMEOUT,
 	OPT_TO,
 	OPT_WATCH,
+	OPT_ZERO_DESTINATION,
 	NR_OPTS,
 };
 

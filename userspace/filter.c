@@ -104,6 +104,47 @@ enum fpr_status filter_arm(const struct filter *filter, uint64_t *epoch,
 	return FPR_OK;
 }
 
+/* Done, or -1 with errno; EINTR: @stop was set before it was done. */
+static int arm_all(int vm_fd, struct kvm_fpr_arm *arm, const volatile sig_atomic_t *stop)
+{
+	while (arm->size) {
+		if (*stop) {
+			errno = EINTR;
+			return -1;
+		}
+		if (ioctl(vm_fd, KVM_FPR_ARM, arm) && errno != EINTR)
+			return -1;
+	}
+	return 0;
+}
+
+enum fpr_status filter_arm_candidates(const struct filter *filter, struct filter_range *range,
+				      const volatile sig_atomic_t *stop, uint64_t *us)
+{
+	struct kvm_fpr_arm arm = {
+		.flags = KVM_FPR_FLAG_CANDIDATES,
+		.gpa = range->gpa,
+		.size = range->size,
+		.candidates = (uintptr_t)range->report,
+	};
+	uint64_t start = clock_us();
+	enum fpr_status status = FPR_OK;
+
+	if (arm_all(filter->vm_fd, &arm, stop)) {
+		if (errno == EINTR) {
+			warnx("arm: stopped by a signal: nothing was filtered");
+			status = FPR_ERROR;
+		} else {
+			status = explain(filter, "arm");
+		}
+		if (arm.epoch)
+			filter_abandon(filter, arm.epoch);
+	}
+	*us = clock_us() - start;
+	range->epoch = arm.epoch;
+	return status;
+}
+
 enum fpr_status filter_disarm(const struct filter *filter, uint64_t epoch,
 			      uint64_t *us)
 {

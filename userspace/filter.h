@@ -67,6 +67,17 @@ enum fpr_status filter_arm(const struct filter *filter, uint64_t *epoch,
 			   uint64_t *us);
 
 /**
+ * filter_arm_candidates - begin an epoch in which only @range->report is tracked
+ * @range: @epoch is set
+ * @stop: set by the caller's signal handler to stop between two calls
+ * @us: out: how long that took
+ *
+ * The kernel must support KVM_FPR_FLAG_CANDIDATES.
+ */
+enum fpr_status filter_arm_candidates(const struct filter *filter, struct filter_range *range,
+				      const volatile sig_atomic_t *stop, uint64_t *us);
+
+/**
  * filter_set - hand over a report, in as many calls as it takes
  * @stop: set by the caller's signal handler to stop between two calls
  * @us: out: how long that took

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* fprctl filter: arm, ask the guest, hand over what it says. */
+/* fprctl filter: arm, take a report, hand it over; here, one that the guest is asked for. */
 #include <err.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "filter.h"
+#include "filter_file.h"
+#include "filter_pagemap.h"
 #include "filter_verb.h"
 #include "guest_endpoint.h"
 #include "receive_report.h"
@@ -191,7 +194,7 @@ static enum fpr_status run_once(struct filter_job *job)
 	return status;
 }
 
-enum fpr_status filter_verb_run(const struct cli_args *args)
+static enum fpr_status filter_guest_run(const struct cli_args *args)
 {
 	struct filter_job job = { 0 };
 	enum fpr_status status;
@@ -205,4 +208,55 @@ enum fpr_status filter_verb_run(const struct cli_args *args)
 	/* Of a guest or a reader that goes away, write() tells. */
 	signal(SIGPIPE, SIG_IGN);
 	return job.watch_s ? watch(&job) : run_once(&job);
+}
+
+/* What each option is for. */
+static const struct {
+	enum cli_option_id id;
+	const char *name;
+	const char *source;
+} source_options[] = {
+	{ OPT_GUEST, "--guest", "guest" },
+	{ OPT_WATCH, "--watch", "guest" },
+	{ OPT_TIMEOUT, "--timeout", "guest" },
+	{ OPT_MAX_MEMORY, "--max-memory", "guest" },
+	{ OPT_MAP, "--map", "pagemap" },
+	{ OPT_ZERO_DESTINATION, "--zero-destination", "pagemap" },
+	{ OPT_EPOCH, "--epoch", "FILE" },
+};
+
+#define NR_SOURCE_OPTIONS	(sizeof(source_options) / sizeof(source_options[0]))
+
+static enum fpr_status check_options(const struct cli_args *args, const char *source)
+{
+	size_t i;
+
+	for (i = 0; i < NR_SOURCE_OPTIONS; i++) {
+		if (args->option[source_options[i].id] && strcmp(source_options[i].source, source)) {
+			warnx("filter: %s is for --source %s: leave it out", source_options[i].name,
+			      source_options[i].source);
+			return FPR_USAGE;
+		}
+	}
+	return FPR_OK;
+}
+
+enum fpr_status filter_verb_run(const struct cli_args *args)
+{
+	static const struct {
+		const char *name;
+		enum fpr_status (*run)(const struct cli_args *args);
+	} sources[] = {
+		{ "guest", filter_guest_run },
+		{ "pagemap", filter_pagemap_run },
+		{ "FILE", filter_file_run },
+	};
+	const char *name = args->option[OPT_SOURCE];
+	enum fpr_status status;
+	size_t i = 0;
+
+	while (name && i < 2 && strcmp(name, sources[i].name))
+		i++;
+	status = check_options(args, sources[i].name);
+	return status ? status : sources[i].run(args);
 }

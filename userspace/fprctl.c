@@ -165,10 +165,14 @@ static const struct cli_option disarm_options[] = {
 };
 
 static const struct cli_option filter_options[] = {
+	{ OPT_SOURCE, "source", "guest|pagemap|FILE", "what tells the pages (default guest)" },
 	{ OPT_GUEST, "guest", "ENDPOINT", "where the guest answers" },
-	{ OPT_WATCH, "watch", "SECONDS", "again every SECONDS, until a signal comes" },
+	{ OPT_WATCH, "watch", "SECONDS", "ask again every SECONDS, until a signal comes" },
 	{ OPT_TIMEOUT, "timeout", "SECONDS", "how long to wait for the report (default 10)" },
 	{ OPT_MAX_MEMORY, "max-memory", "S", "refuse reports about more memory (default 16T)" },
+	{ OPT_EPOCH, "epoch", "N", "FILE was made in epoch N" },
+	{ OPT_MAP, "map", "GPA:HVA:SIZE", "for pagemap: where memory is; several with commas" },
+	{ OPT_ZERO_DESTINATION, "zero-destination", NULL, "for pagemap: what is not sent reads as zero" },
 	JSON_OPTION,
 	{ 0 }
 };
@@ -340,9 +344,14 @@ VM_HELP,
 		.options = filter_options,
 		.run = filter_verb_run,
 		.details =
-"Begins an epoch, asks the guest, where fprctl report --serve answers, and hands\n"
-"the report over when all of it has come and is right. Else the epoch ends, and\n"
-"nothing is dropped. ENDPOINT is one of\n"
+"Begins an epoch, takes a report, and hands it over when all of it has come and\n"
+"is right. Else the epoch ends, and nothing is dropped. The source is one of\n"
+"  guest    the guest is asked, where fprctl report --serve answers\n"
+"  pagemap  pages that the host never populated; the guest is not asked. Where\n"
+"           that is safe is in the NOTES of the manual page\n"
+"  FILE     a bitmap in either format of fprctl bitmap; - is stdin\n"
+"\n"
+"ENDPOINT is one of\n"
 "  unix:PATH        a socket, such as that of QEMU's chardev of a virtserialport\n"
 "  vsock:CID:PORT   the guest's CID, and where fprctl report listens there\n"
 "  the path of a character device, such as a pty of QEMU\n"
@@ -356,10 +365,41 @@ VM_HELP,
 "A guest may send what it likes. It costs at most the time of --timeout, and one\n"
 "bit a page of --max-memory.\n"
 "\n"
+"FILE must be younger than its epoch. A report that was asked for tells which\n"
+"that is (fprctl report --epoch); for anything else --epoch does. Without both,\n"
+"FILE must be a FIFO or a pipe, and is read after arming, as by set-bitmap.\n"
+"\n"
 VM_HELP,
+		.notes =
+"pagemap names the pages that the process of the VM has neither in memory nor in\n"
+"swap, as /proc/PID/pagemap tells after the epoch began. Such a page reads as\n"
+"zero. Nothing is lost only if whoever gets no copy of it has a page of zeros in\n"
+"its place. That holds\n"
+"  in the first pass of a migration to a destination whose memory is fresh;\n"
+"  for the first snapshot of a VM, into files that read as zero where nothing was\n"
+"    written.\n"
+"It does not hold later: a page that was sent, and that the host has taken back\n"
+"since (a balloon, free page reporting, virtio-mem, a reset), reads as zero here and\n"
+"as what was sent there, and a guest may rely on the zeros. Nor does it hold\n"
+"where the destination has an older copy of the memory. So pagemap is used only\n"
+"with --zero-destination, and not with --watch.\n"
+"\n"
+"It does not see pages that the guest has freed, for the host keeps them populated.\n"
+"\n"
+"KVM does not tell where a VM's memory is; --map does, in ranges of guest-physical\n"
+"address, address in the VM's process, and bytes. A wrong --map loses pages.\n"
+"QEMU tells both: 'info mtree -f' in its monitor the guest-physical ranges of RAM,\n"
+"'gpa2hva ADDRESS' where such a range begins in QEMU. Pages below 1 MiB are never\n"
+"named. Ranges are refused that are not private anonymous memory, as\n"
+"with memory-backend-file and memory-backend-memfd, or that a userfaultfd serves,\n"
+"for there a page that is not populated may hold something; and so is a process\n"
+"that is not known as the VM's own (" KVM_DEBUGFS ").\n",
 		.examples =
 "  fprctl filter 4321 --guest unix:/run/vm/report.sock --json\n"
-"  fprctl filter 4321 --guest vsock:3:999 --watch 5\n",
+"  fprctl filter 4321 --guest vsock:3:999 --watch 5\n"
+"  fprctl filter 4321 --source report\n"
+"  fprctl filter 4321 --source pagemap --zero-destination \\\n"
+"  --map 1M:0x7f1200100000:1023M\n",
 	},
 	{
 		.name = "report",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What KVM's debugfs says of a VM. */
 #include <dirent.h>
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -60,6 +61,20 @@ int kvm_debugfs_open(pid_t pid, const struct proc_vms *vm)
 	if (fd < 0)
 		errno = ESRCH;
 	return fd;
+}
+
+enum fpr_status kvm_debugfs_explain(const char *vm)
+{
+	if (errno == EACCES || errno == EPERM)
+		warnx("not permitted to read " KVM_DEBUGFS ": run as root");
+	else if (errno == ENOENT)
+		warnx(KVM_DEBUGFS " does not exist: mount debugfs, and load kvm");
+	else if (errno == ESRCH)
+		warnx("%s: not in " KVM_DEBUGFS ", where KVM names a VM after the thread and the descriptor that created it: give the process that did, if it still has both",
+		      vm);
+	else
+		warn(KVM_DEBUGFS);
+	return FPR_ERROR;
 }
 
 bool kvm_debugfs_read(int dir, const char *name, uint64_t *value)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "fprctl.h"
 #include "proc_vms.h"
 
 #define KVM_DEBUGFS	"/sys/kernel/debug/kvm"
@@ -27,6 +28,14 @@
  * Return: a descriptor, or -1 with errno.
  */
 int kvm_debugfs_open(pid_t pid, const struct proc_vms *vm);
+
+/**
+ * kvm_debugfs_explain - say why kvm_debugfs_open() failed; errno is its error
+ * @vm: what names the VM, for the message
+ *
+ * Return: FPR_ERROR.
+ */
+enum fpr_status kvm_debugfs_explain(const char *vm);
 
 /**
  * kvm_debugfs_read - one number

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* fprctl stats: what the filter has counted for one VM. */
 #include <err.h>
-#include <errno.h>
 #include <unistd.h>
 
 #include "kvm_debugfs.h"
@@ -9,20 +8,6 @@
 #include "stats_verb.h"
 #include "vm.h"
 #include "vm_stats.h"
-
-static enum fpr_status explain(const char *vm)
-{
-	if (errno == EACCES || errno == EPERM)
-		warnx("not permitted to read " KVM_DEBUGFS ": run as root");
-	else if (errno == ENOENT)
-		warnx(KVM_DEBUGFS " does not exist: mount debugfs, and load kvm");
-	else if (errno == ESRCH)
-		warnx("%s: not in " KVM_DEBUGFS ", where KVM names a VM after the thread and the descriptor that created it: give the process that did, if it still has both",
-		      vm);
-	else
-		warn(KVM_DEBUGFS);
-	return FPR_ERROR;
-}
 
 static enum fpr_status read_stats(const char *text, struct vm_stats *stats)
 {
@@ -37,7 +22,7 @@ static enum fpr_status read_stats(const char *text, struct vm_stats *stats)
 	dir = kvm_debugfs_open(pid, &vm);
 	proc_vms_release(&vm);
 	if (dir < 0)
-		return explain(text);
+		return kvm_debugfs_explain(text);
 	if (vm_stats_read(dir, stats)) {
 		warnx("%s: KVM counts nothing for the filter: load the modules of kvm-fpr", text);
 		status = FPR_NO_FILTER;

@@ -8,15 +8,18 @@
  *
  * SHIM_KVM	error of open("/dev/kvm")
  * SHIM_MASK	answer to KVM_CHECK_EXTENSION, default 3
- * SHIM_ARM	error of KVM_FPR_ARM; or "sleep": take a while
+ * SHIM_ARM	error of KVM_FPR_ARM; or "sleep": take a while; or with candidates a number
+ *		of pages to do at the first call, and with "+SIGTERM" a signal then, or
+ *		"wait": for a file with the name of SHIM_LOG and ".go"
  * SHIM_DISARM	error of KVM_FPR_DISARM
  * SHIM_SET	what each call of KVM_FPR_SET_BITMAP does, separated by commas:
  *		a number of pages to do, the same and a signal ("64+SIGTERM"),
  *		or an error; after the last one calls do all there is
  * SHIM_LOG	file to which each ioctl is appended
- * SHIM_ROOT	where /proc and /sys lie, as recorded.  A file in place of a directory
- *		is one that may not be looked at; links with the same inode are
- *		descriptors of the same file, as kcmp() tells.
+ * SHIM_PROC	in place of /proc, as recorded.  A file in place of a directory is one that
+ *		may not be looked at; links with the same inode are descriptors of the
+ *		same file, as kcmp() tells.
+ * SHIM_SYS	in place of /sys
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -86,21 +89,22 @@ static bool begins_with(const char *text, const char *start)
 	return !strncmp(text, start, strlen(start));
 }
 
-/* What fprctl knows of itself is not recorded. */
-static bool is_recorded(const char *path)
-{
-	return begins_with(path, "/sys/") || !strcmp(path, "/proc") ||
-	       (begins_with(path, "/proc/") && isdigit((unsigned char)path[6]));
-}
-
 /* Where @path is to be looked for; @room: PATH_MAX bytes. */
 static const char *place(const char *path, char *room)
 {
-	const char *root = getenv("SHIM_ROOT");
+	const char *proc = getenv("SHIM_PROC"), *sys = getenv("SHIM_SYS");
+	const char *root = NULL;
 
-	if (!root || !is_recorded(path))
+	/* What fprctl looks up of itself is not recorded. */
+	if (!strcmp(path, "/proc") ||
+	    (begins_with(path, "/proc/") && isdigit((unsigned char)path[6])))
+		root = proc;
+	else if (begins_with(path, "/sys/"))
+		root = sys;
+	if (!root)
 		return path;
-	snprintf(room, PATH_MAX, "%s%s", root, path);
+	/* Behind "/proc" or "/sys". */
+	snprintf(room, PATH_MAX, "%s%s", root, path + (root == proc ? 5 : 4));
 	return room;
 }
 
@@ -158,7 +162,7 @@ long syscall(long number, ...)
 	for (i = 0; i < 6; i++)
 		arg[i] = va_arg(args, long);
 	va_end(args);
-	if (number == SYS_kcmp && arg[0] == arg[1] && arg[2] == KCMP_FILE && getenv("SHIM_ROOT"))
+	if (number == SYS_kcmp && arg[0] == arg[1] && arg[2] == KCMP_FILE && getenv("SHIM_PROC"))
 		return compare_files(arg[0], arg[3], arg[4]);
 	return next(number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
 }
@@ -216,11 +220,66 @@ static int invalid(void)
 	return -1;
 }
 
+/* Bit n: page n is a candidate. */
+static unsigned char candidates[1 << 20];
+static bool has_candidates;
+
+/* Until the test has done what is to happen during ARM. */
+static void wait_for_test(void)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s.go", getenv("SHIM_LOG"));
+	while (access(path, F_OK))
+		usleep(1000);
+}
+
+/* Takes the next part of the candidates. */
+static int add_candidates(struct kvm_fpr_arm *arm)
+{
+	const unsigned char *bits = (const unsigned char *)(uintptr_t)arm->candidates;
+	const char *how = getenv("SHIM_ARM");
+	__u64 i, page, pages = arm->size / PAGE;
+	char *end = NULL;
+
+	note("arm flags=%u epoch=%llu gpa=0x%llx size=0x%llx\n", arm->flags,
+	     (unsigned long long)arm->epoch, (unsigned long long)arm->gpa,
+	     (unsigned long long)arm->size);
+	if (arm->flags != KVM_FPR_FLAG_CANDIDATES || arm->pad || !arm->size ||
+	    (arm->gpa | arm->size) % PAGE || !is_zero(arm->reserved, sizeof(arm->reserved)) ||
+	    (arm->epoch && arm->epoch != current_epoch))
+		return invalid();
+	if (how && !strcmp(how, "wait")) {
+		wait_for_test();
+	} else if (how && !arm->epoch) {
+		pages = strtoull(how, &end, 10);
+		if (end == how)
+			return fail_as(how);
+	}
+	for (i = 0; i < pages; i++) {
+		page = arm->gpa / PAGE + i;
+		if (page / 8 >= sizeof(candidates))
+			abort();
+		if (bits[i / 8] & 1U << i % 8)
+			candidates[page / 8] |= (unsigned char)(1U << page % 8);
+	}
+	has_candidates = true;
+	arm->epoch = current_epoch;
+	arm->gpa += pages * PAGE;
+	arm->size -= pages * PAGE;
+	arm->candidates += (pages + 63) / 64 * 8;
+	if (end && !strcmp(end, "+SIGTERM"))
+		raise(SIGTERM);
+	return 0;
+}
+
 static int arm_vm(struct kvm_fpr_arm *arm)
 {
 	static __u64 next_epoch = FIRST_EPOCH;
 	const char *how = getenv("SHIM_ARM");
 
+	if (arm->flags)
+		return add_candidates(arm);
 	note("arm\n");
 	if (arm->flags || arm->pad || arm->epoch ||
 	    !is_zero(arm->reserved, sizeof(arm->reserved)))
@@ -273,6 +332,8 @@ static void set_pages(int fd, struct kvm_fpr_bitmap *set, __u64 pages)
 		if (pread(fd, &touched, 1, (off_t)(page / 8)) < 0)
 			abort();
 		if (touched & 1U << page % 8)
+			continue;
+		if (has_candidates && !(candidates[page / 8] & 1U << page % 8))
 			continue;
 		set->nr_filtered += 2;	/* as if there were two address spaces */
 		set->nr_confirmed++;

@@ -11,6 +11,7 @@
  * allow	enable KVM_FPR_FLAG_FOREIGN: "ok"
  * dup		duplicate the VM's descriptor: the new one
  * new		create another VM: its descriptor
+ * memory	where its memory is, in hexadecimal
  */
 #include <err.h>
 #include <fcntl.h>
@@ -152,6 +153,8 @@ static void obey(struct owner *owner, const char *line)
 		allow_foreign(owner);
 	else if (!strcmp(line, "dup\n"))
 		printf("%d\n", dup(owner->vm));
+	else if (!strcmp(line, "memory\n"))
+		printf("%lx\n", (unsigned long)owner->memory);
 	else if (!strcmp(line, "new\n"))
 		printf("%d\n", create_vm(owner));
 	else
