@@ -82,6 +82,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--report", default="", metavar="KEY=VALUE,...",
                         help="more properties of QEMU's free-page-report")
     parser.add_argument("--qemu", default="qemu-system-x86_64", metavar="FILE")
+    parser.add_argument("--fprctl", default="fprctl", metavar="FILE", help="for the mode pagemap")
     parser.add_argument("--firmware", metavar="DIR", help="QEMU's -L")
     parser.add_argument("--accel", choices=("kvm", "tcg"), default="kvm")
     parser.add_argument("--bandwidth", type=positive, default=0, metavar="MIB",
@@ -154,6 +155,8 @@ def check_machine(args: argparse.Namespace) -> None:
     """What would fail in every run is said before the first."""
     for run in planned_runs(args):
         check_combination(run.features)
+        if run.mode == "pagemap" and run.features:
+            raise LabError("the mode pagemap is for migrations without features")
     if not (args.guest / "vmlinuz").exists():
         raise LabError(f"no guest in {args.guest}: give the directory that lab/build-guest prints")
     if not shutil.which(args.qemu):
@@ -171,7 +174,7 @@ def main() -> int:
         say(f"migrate.py: {error}")
         return 2
     emulator = Emulator(args.qemu, args.firmware, args.accel, args.guest, args.guest_mib,
-                        args.append, report=args.report)
+                        args.append, report=args.report, fprctl=args.fprctl)
     failed = 0
     for run in planned_runs(args):
         result = measure(run, emulator, args.logs)

@@ -6,7 +6,7 @@ WORKLOADS = ("idle", "freed", "frag", "churn", "forks")
 DEVICE_WORKLOADS = ("disk", "net")
 # Of lab/tests/race_test alone.
 RACE_WORKLOAD = "pressure"
-MODES = ("plain", "hint", "filter-hint", "filter-report")
+MODES = ("plain", "pagemap", "hint", "filter-hint", "filter-report")
 FILTER_MODES = ("filter-hint", "filter-report")
 
 

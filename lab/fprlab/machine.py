@@ -30,6 +30,7 @@ KERNEL_COMMAND_LINE = " ".join((
 
 BALLOON = {
     "plain": "virtio-balloon-pci",
+    "pagemap": "virtio-balloon-pci",
     "hint": "virtio-balloon-pci,iothread=io0,free-page-hint=on",
     "filter-hint": "virtio-balloon-pci,iothread=io0,free-page-hint=on,free-page-filter=on",
     "filter-report": "virtio-balloon-pci",
@@ -48,6 +49,7 @@ class Emulator:
     append: str = ""  # to the guest's kernel command line
     prefix: tuple[str, ...] = ()  # a command that runs another
     report: str = ""  # more properties of free-page-report
+    fprctl: str = ""  # for the mode pagemap
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any, Callable, Iterator, Optional, Union
 
 from . import FILTER_MODES, RACE_WORKLOAD, LabError, LostPages
 from .agent import Agent
+from .beside import start_beside
 from .drops import dropped_pages
 from .features import CAPABILITIES, Ends, Feature
 from .guestport import Verified
@@ -433,11 +434,13 @@ def migrate(run: Run, emulator: Emulator, directory: Path,
         memory = resident_mib(source.pid)
         if run.workload == RACE_WORKLOAD:
             source.port.send("press-hinted" if "hint" in run.mode else "press")
+        beside = start_beside(run.mode, emulator.fprctl, source, emulator.guest_mib << 20)
         start_migration(source, destination, run, uri)
+        filtered = beside.filter() if beside else {}
         interrupt(agent, source)
         info = wait_completed(source, stage)
         check_growth(run, resident_mib(source.pid) - memory)
-        counters = check_filter(run, info, source)
+        counters = check_filter(run, info, source) or filtered
         check_relay(agent, counters)
 
         stage.enter("comparing memory")

@@ -8,7 +8,8 @@ from typing import Sequence
 from . import LabError
 from .report import MIB, Result, write_atomically
 
-COLOURS = {"plain": "#9a9a9a", "hint": "#e0a030", "filter-hint": "#2a78b0", "filter-report": "#2f9e63"}
+COLOURS = {"plain": "#9a9a9a", "pagemap": "#b07aa1", "hint": "#e0a030", "filter-hint": "#2a78b0",
+           "filter-report": "#2f9e63"}
 
 
 def data_lines(rows: Sequence[Result], modes: list[str]) -> list[str]:

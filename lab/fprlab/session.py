@@ -24,6 +24,7 @@ class Parts:
 
     guest: Path
     qemu: Path
+    userspace: Path
 
 
 class NotToBeHad(LabError):
@@ -47,7 +48,7 @@ def build_parts(*qemu: str) -> Parts:
     built("scripts/fetch-kernel")
     built("scripts/fetch-qemu", *qemu)
     built("scripts/build-modules")
-    return Parts(built("lab/build-guest"), built("scripts/build-qemu", *qemu))
+    return Parts(built("lab/build-guest"), built("scripts/build-qemu", *qemu), built("scripts/build-userspace"))
 
 
 def host_mib(guest_mib: int) -> int:
@@ -72,6 +73,7 @@ def migrate_command(guest_mib: int, runs: int, parts: Parts, kvm: str, options: 
         str(TOP / "lab/migrate.py"), "--timeout", str(RUN_TIMEOUT),
         "--guest", str(parts.guest), "--guest-mib", str(guest_mib),
         "--qemu", str(parts.qemu / "qemu-system-x86_64"),
+        "--fprctl", str(parts.userspace / "fprctl"),
         "--firmware", str(parts.qemu / "pc-bios"),
         "--logs", str(TOP / "out/lab/migrate"), *options,
     ]
