@@ -25,6 +25,12 @@ demo: machine packages ## Migrate real guests with and without the filter; the m
 check: machine packages ## Run all tests
 	scripts/check
 
+.PHONY: compatibility
+compatibility: ## Write the document of what the last make check ran with
+	@mkdir -p out
+	scripts/compatibility > out/compatibility.rst
+	mv out/compatibility.rst Documentation/virt/kvm/free-page-filter-compatibility.rst
+
 .PHONY: check-model
 check-model: packages ## Check the model of the protocol, exhaustively
 	verification/check

@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -32,6 +33,9 @@ from fprlab.staying import migrate_and_stay  # noqa: E402
 AGENTS = (*BEHAVIOURS, *RELAYS)
 LOGS = ("stderr", "console")
 LAST_LINES = 15
+# Where the header of a kernel says where its version is, from BOOT_SECTOR on.
+KERNEL_VERSION = 0x20E
+BOOT_SECTOR = 0x200
 
 
 def say(text: str) -> None:
@@ -165,11 +169,28 @@ def check_machine(args: argparse.Namespace) -> None:
         raise LabError("no usable /dev/kvm: run it in the lab (lab/run), or with --accel tcg")
 
 
+def kernel_release(image: Path) -> str:
+    """Of a bzImage (the kernel's Documentation/arch/x86/boot.rst: kernel_version)."""
+    with image.open("rb") as file:
+        file.seek(KERNEL_VERSION)
+        file.seek(int.from_bytes(file.read(2), "little") + BOOT_SECTOR)
+        return file.read(128).split(b" ")[0].decode()
+
+
+def say_versions(args: argparse.Namespace) -> None:
+    """What the guests are migrated with, as scripts/compatibility reads it."""
+    version = subprocess.run([args.qemu, "--version"], capture_output=True, text=True, check=True).stdout.split()[3]
+    kvm = "stock" if args.expect_stock else "filter"
+    say(f"with: host Linux {os.uname().release} ({kvm}), QEMU {version}, "
+        f"guest Linux {kernel_release(args.guest / 'vmlinuz')}")
+
+
 def main() -> int:
     """0 if every run was verified, or may lose pages."""
     args = parse_arguments()
     try:
         check_machine(args)
+        say_versions(args)
     except LabError as error:
         say(f"migrate.py: {error}")
         return 2
