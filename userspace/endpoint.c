@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <linux/vm_sockets.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -103,4 +104,14 @@ enum fpr_status endpoint_listen(const struct endpoint *endpoint, int *fd)
 		return FPR_ERROR;
 	}
 	return FPR_OK;
+}
+
+void endpoint_make_raw(int fd)
+{
+	struct termios termios;
+
+	if (tcgetattr(fd, &termios))
+		return;
+	cfmakeraw(&termios);
+	tcsetattr(fd, TCSANOW, &termios);
 }

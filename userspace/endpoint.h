@@ -32,4 +32,7 @@ enum fpr_status endpoint_connect(const struct endpoint *endpoint, int *fd);
 /* endpoint_listen - wait for connections at a vsock; @fd: out */
 enum fpr_status endpoint_listen(const struct endpoint *endpoint, int *fd);
 
+/* endpoint_make_raw - a terminal would echo what it gets, and change some of its bytes */
+void endpoint_make_raw(int fd);
+
 #endif

@@ -8,7 +8,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "guest_endpoint.h"
@@ -83,17 +82,6 @@ static enum fpr_status check_device(const char *path)
 	return FPR_USAGE;
 }
 
-/* A terminal would echo the report to the guest, and change some of its bytes. */
-static void make_raw(int fd)
-{
-	struct termios termios;
-
-	if (tcgetattr(fd, &termios))
-		return;
-	cfmakeraw(&termios);
-	tcsetattr(fd, TCSANOW, &termios);
-}
-
 static enum fpr_status open_device(const struct guest_endpoint *guest, int *fd)
 {
 	enum fpr_status status = check_device(guest->name);
@@ -105,7 +93,7 @@ static enum fpr_status open_device(const struct guest_endpoint *guest, int *fd)
 		warn("%s", guest->name);
 		return FPR_ERROR;
 	}
-	make_raw(*fd);
+	endpoint_make_raw(*fd);
 	return FPR_OK;
 }
 

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "endpoint.h"
 #include "send_report.h"
 #include "serve.h"
 #include "wire.h"
@@ -190,6 +191,7 @@ static int open_port(const char *path)
 	if (fd >= 0) {
 		fcntl(fd, F_SETOWN, getpid());
 		fcntl(fd, F_SETFL, O_NONBLOCK | O_ASYNC);
+		endpoint_make_raw(fd);
 	}
 	return fd;
 }
