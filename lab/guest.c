@@ -4,7 +4,8 @@
  *
  * Reads from the kernel's command line lab_workload=idle|freed|frag|churn|forks|
  * disk|net|pressure, lab_mib=MIB, the guest's memory, lab_report=yes if it is to
- * report its free pages at REPORT_PORT, and lab_modules=NAME,... to load first.  For
+ * report its free pages at REPORT_PORT, or the path of a UART to report them there, and
+ * lab_modules=NAME,... to load first.  For
  * 1024 MiB (sizes scale with lab_mib) it keeps 100 MiB of random data, verifies it
  * every second, and besides
  *
@@ -220,17 +221,18 @@ static void wait_for_port(const char *port, char *path, size_t size)
 }
 
 /* Nothing that passes is a control character, and nothing is echoed. */
-static void open_port(void)
+static int open_uart(const char *path)
 {
 	struct termios settings;
+	int fd = open(path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
-	guest.port = open(LAB_PORT, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (guest.port < 0 || tcgetattr(guest.port, &settings))
-		give_up(LAB_PORT);
+	if (fd < 0 || tcgetattr(fd, &settings))
+		give_up(path);
 	cfmakeraw(&settings);
 	settings.c_cflag |= CLOCAL;
-	if (tcsetattr(guest.port, TCSANOW, &settings))
-		give_up(LAB_PORT);
+	if (tcsetattr(fd, TCSANOW, &settings))
+		give_up(path);
+	return fd;
 }
 
 static void spawn(char *const argv[])
@@ -243,14 +245,22 @@ static void spawn(char *const argv[])
 		give_up(argv[0]);
 }
 
-/* What answers the host's requests for the free pages. */
-static void start_reporter(void)
+/*
+ * What answers the host's requests for the free pages.  A UART stays open here, too: the
+ * first to open it throws away what came before, and that may be a request.
+ */
+static void start_reporter(const char *where)
 {
 	char path[PORT_PATH_LEN];
 	char *argv[] = { "/fprctl", "report", "--serve", path, NULL };
 
 	load_module("/fpr_guest.ko");
-	wait_for_port(REPORT_PORT "\n", path, sizeof(path));
+	if (where[0] == '/') {
+		snprintf(path, sizeof(path), "%s", where);
+		open_uart(path);
+	} else {
+		wait_for_port(REPORT_PORT "\n", path, sizeof(path));
+	}
 	spawn(argv);
 }
 
@@ -646,6 +656,7 @@ int main(int argc, char **argv)
 	/* What the kernel doesn't know on its command line, init's environment is. */
 	const char *workload = getenv("lab_workload");
 	const char *mib = getenv("lab_mib");
+	const char *report = getenv("lab_report");
 	char *modules = getenv("lab_modules");
 
 	if (argc == 2 && !strcmp(argv[1], FORK_ARGUMENT) && getpid() != 1)
@@ -657,9 +668,9 @@ int main(int argc, char **argv)
 	load_module("/msr.ko");
 	if (modules)
 		load_modules(modules);
-	open_port();
-	if (getenv("lab_report"))
-		start_reporter();
+	guest.port = open_uart(LAB_PORT);
+	if (report)
+		start_reporter(report);
 	start_workload(workload ? workload : "", mib ? strtoul(mib, NULL, 10) : 0);
 
 	for (;;) {
