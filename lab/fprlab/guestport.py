@@ -39,7 +39,7 @@ def parse_verified(text: str) -> Verified:
 
 
 class GuestPort:
-    """A connection to the guest's port in one QEMU."""
+    """A connection to the guest's port in one QEMU, or another VMM."""
 
     def __init__(self, path: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
@@ -56,7 +56,7 @@ class GuestPort:
                 return None
             data = self._socket.recv(4096)
             if not data:
-                raise LabError("QEMU closed the guest's port: the guest or QEMU has ended")
+                raise LabError("the guest's port was closed: the guest or its VMM has ended")
             self._unread += data
         encoded, _, self._unread = self._unread.partition(b"\n")
         line = encoded.decode("ascii", "replace")

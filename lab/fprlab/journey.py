@@ -61,7 +61,7 @@ class Journey:
         self._emulator = emulator
         self._network = network
         self._directory = directory
-        self._stage = Stage(run, show)
+        self._stage = Stage(run.label, show)
         self._count = 0
         self._host = 0
         self._silent = 0

@@ -63,8 +63,8 @@ class Run:
 class Stage:
     """What a run is at, for progress and for the message of a time limit."""
 
-    def __init__(self, run: Run, show: Callable[[str], None]) -> None:
-        self._run = run
+    def __init__(self, label: str, show: Callable[[str], None]) -> None:
+        self._label = label
         self._show = show
         self._start = time.monotonic()
         self.name = ""
@@ -77,7 +77,7 @@ class Stage:
     def note(self, detail: str) -> None:
         """Show how it goes."""
         elapsed = time.monotonic() - self._start
-        self._show(f"{self._run.label}: {elapsed:3.0f} s: {self.name}{detail}")
+        self._show(f"{self._label}: {elapsed:3.0f} s: {self.name}{detail}")
 
 
 @contextlib.contextmanager
@@ -419,7 +419,7 @@ def start_guests(run: Run, emulator: Emulator, directory: Path,
 def migrate(run: Run, emulator: Emulator, directory: Path,
             show: Callable[[str], None]) -> dict[str, Any]:
     """Measure one migration; LabError if anything at all is wrong with it."""
-    stage = Stage(run, show)
+    stage = Stage(run.label, show)
     uri = uri_of(run, directory)
     with contextlib.ExitStack() as stack:
         stack.enter_context(time_limit(run.timeout, stage))

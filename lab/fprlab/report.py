@@ -63,15 +63,20 @@ def cells(row: Result, plain: Optional[Result]) -> list[str]:
         f"{row['held_bytes'] / MIB:.1f}", verified]
 
 
-def format_table(rows: Sequence[Result]) -> str:
-    """The rows as text: names to the left, figures to the right."""
-    plain = {row["workload"]: row for row in rows if row["mode"] == "plain"}
-    lines = [list(HEAD)] + [cells(row, plain.get(row["workload"])) for row in rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
+def align(lines: Sequence[Sequence[str]], names: int) -> str:
+    """Cells as text: so many columns of names to the left, figures to the right."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join(
-        "  ".join(cell.ljust(width) if column < 2 else cell.rjust(width)
+        "  ".join(cell.ljust(width) if column < names else cell.rjust(width)
                   for column, (cell, width) in enumerate(zip(line, widths))).rstrip()
         for line in lines)
+
+
+def format_table(rows: Sequence[Result]) -> str:
+    """The rows as text."""
+    plain = {row["workload"]: row for row in rows if row["mode"] == "plain"}
+    lines = [list(HEAD)] + [cells(row, plain.get(row["workload"])) for row in rows]
+    return align(lines, 2)
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -24,7 +24,7 @@ def cancel(source: Machine) -> dict[str, Any]:
 
 def migrate_and_stay(run: Run, emulator: Emulator, directory: Path, show: Callable[[str], None]) -> dict[str, Any]:
     """One migration, or its beginning; LabError if anything is wrong with it."""
-    stage = Stage(run, show)
+    stage = Stage(run.label, show)
     uri = uri_of(run, directory)
     snapshot = any(feature.snapshot for feature in run.features)
     with contextlib.ExitStack() as stack:
