@@ -13,7 +13,8 @@ QEMUS := $(shell sed -nE 's/^([0-9.]+) .*/\1/p' patches/qemu/versions)
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 	@echo
-	@echo 'make demo takes WORKLOADS=, MODES= (comma-separated), REPEAT= and GUEST_MIB=.'
+	@echo 'make demo takes WORKLOADS=, MODES= (comma-separated), REPEAT= and GUEST_MIB=,'
+	@echo 'make check-snapshot WORKLOADS= and GUEST_MIB=.'
 	@echo 'make stress and check-kcsan take SECONDS= and SEED=, make soak and fuzz MINUTES= and SEED=,'
 	@echo 'make fuzz-decoders MINUTES=, make qemu QEMU= (a version).'
 
@@ -24,6 +25,11 @@ demo: machine packages ## Migrate real guests with and without the filter; the m
 .PHONY: check
 check: machine packages ## Run all tests
 	scripts/check
+
+.PHONY: check-snapshot
+check-snapshot: machine packages ## Take snapshots with a VMM that knows nothing of the filter
+	lab/tests/snapshot_test
+	lab/snapshot
 
 .PHONY: compatibility
 compatibility: ## Write the document of what the last make check ran with
