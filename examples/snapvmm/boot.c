@@ -15,6 +15,7 @@
 
 #include "boot.h"
 #include "checked.h"
+#include "mptable.h"
 
 /* Below 640 KiB, where the kernel looks at nothing that it isn't told of. */
 #define GDT		0x1000UL
@@ -23,7 +24,7 @@
 #define PDPT		(PML4 + PAGE_BYTES)
 #define PAGE_DIRS	(PDPT + PAGE_BYTES)
 #define COMMAND_LINE	0x20000UL
-#define LOW_END		0x9fc00UL
+#define LOW_END		MPTABLE
 #define HIGH_START	0x100000UL
 
 #define NR_PAGE_DIRS	4UL		/* a GiB each */
@@ -81,7 +82,8 @@ static struct setup_header read_header(const struct file *kernel)
 
 	if (kernel->size > HEADER_AT + sizeof(header))
 		memcpy(&header, kernel->data + HEADER_AT, sizeof(header));
-	if (header.header != MAGIC || header.version < 0x20c || !(header.xloadflags & XLF_KERNEL_64))
+	if (header.header != MAGIC || header.version < 0x20c ||
+	    !(header.xloadflags & XLF_KERNEL_64))
 		errx(1, "%s: not a 64-bit Linux kernel: give a bzImage, such as /boot/vmlinuz",
 		     kernel->name);
 	return header;
@@ -156,10 +158,12 @@ static void write_tables(const struct vm *vm)
 static void set_segments(struct kvm_sregs *sregs)
 {
 	struct kvm_segment code = {
-		.limit = 0xffffffff, .selector = BOOT_CS, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1,
+		.selector = BOOT_CS, .limit = 0xffffffff, .g = 1,
+		.type = 11, .present = 1, .s = 1, .l = 1,
 	};
 	struct kvm_segment data = {
-		.limit = 0xffffffff, .selector = BOOT_DS, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1,
+		.selector = BOOT_DS, .limit = 0xffffffff, .g = 1,
+		.type = 3, .present = 1, .s = 1, .db = 1,
 	};
 
 	sregs->cs = code;
@@ -197,6 +201,7 @@ void boot_linux(const struct vm *vm, int cpu, const char *kernel, const char *in
 	if (initrd)
 		load_initrd(vm, initrd, &header);
 	write_zero_page(vm, &header, command_line);
+	mptable_write(vm);
 	write_tables(vm);
 	set_registers(cpu, header.pref_address + ENTRY_64);
 	unmap_file(&image);
