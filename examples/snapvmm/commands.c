@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Commands on stdin, and the loop that waits for them. */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,7 +26,8 @@ static void take_snapshot(struct machine *machine, const char *path)
 	if (snapshot_write(chain, &machine->vm, path, &size))
 		printf("error %s: %s\n", path, strerror(errno));
 	else
-		printf("snapshot %" PRIu64 " %" PRIu64 "\n", size.pages, size.bytes);
+		printf("snapshot %llu %llu\n", (unsigned long long)size.pages,
+		       (unsigned long long)size.bytes);
 	if (!machine->paused)
 		cpu_resume(&machine->cpu);
 }

@@ -112,7 +112,7 @@ static void parse_options(struct options *options, int argc, char **argv)
 	if (!options->kernel == !options->nr_restore)
 		errx(2, "give either --kernel or --restore: see --help");
 	if (options->nr_restore && (options->initrd || options->append || options->memory))
-		errx(2, "--initrd, --append and --memory go with --kernel: a snapshot has them in it");
+		errx(2, "--initrd, --append and --memory are in the snapshot: omit them");
 }
 
 static uint64_t memory_bytes(const struct options *options)

@@ -216,7 +216,8 @@ void serial_polled(struct serial *serial, const struct pollfd *pfds)
 		if (!pfds[1 + i].revents)
 			continue;
 		if (line->fd < 0)
-			line->fd = accept4(line->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+			line->fd = accept4(line->listener, NULL, NULL,
+					   SOCK_NONBLOCK | SOCK_CLOEXEC);
 		else if (pfds[1 + i].fd == line->fd)
 			receive(line);
 		flush(line);

@@ -106,7 +106,7 @@ static void read_at(int fd, const char *path, void *data, size_t len, uint64_t a
 		if (n < 0)
 			err(1, "%s", path);
 		if (!n)
-			errx(1, "%s: ends too early: it is not a snapshot, or not all of one", path);
+			errx(1, "%s: ends too early: not a snapshot, or not all of one", path);
 		done += (size_t)n;
 	}
 }

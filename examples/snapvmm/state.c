@@ -120,7 +120,8 @@ void state_load(const struct machine_state *state, const struct vm *vm, const st
 	load_msrs(state, cpu->fd);
 	KVM_PASS(cpu->fd, KVM_SET_VCPU_EVENTS, &state->events);
 	if (serial->nr != state->nr_uarts)
-		errx(2, "the snapshot has %u serial lines: give --serial as often", state->nr_uarts);
+		errx(2, "the snapshot has %u serial lines: give --serial as often",
+		     state->nr_uarts);
 	for (i = 0; i < serial->nr; i++)
 		serial->line[i].uart = state->uarts[i];
 	serial_loaded(serial);
