@@ -3,7 +3,7 @@
 # The commands of kvm-fpr. Everything is built into a cache outside the checkout
 # and done again only when something it is made from changed; see CONTRIBUTING.md.
 
-# Choices of "make demo", passed on when they are set.
+# Choices of "make demo" and "make snapshot", passed on when they are set.
 export WORKLOADS MODES REPEAT GUEST_MIB
 
 # The versions of QEMU that there are patches for.
@@ -14,7 +14,7 @@ help: ## Show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 	@echo
 	@echo 'make demo takes WORKLOADS=, MODES= (comma-separated), REPEAT= and GUEST_MIB=,'
-	@echo 'make check-snapshot WORKLOADS= and GUEST_MIB=.'
+	@echo 'make snapshot WORKLOADS=, REPEAT= and GUEST_MIB=.'
 	@echo 'make stress and check-kcsan take SECONDS= and SEED=, make soak and fuzz MINUTES= and SEED=,'
 	@echo 'make fuzz-decoders MINUTES=, make qemu QEMU= (a version).'
 
@@ -27,8 +27,12 @@ check: machine packages ## Run all tests
 	scripts/check
 
 .PHONY: check-snapshot
-check-snapshot: machine packages ## Take snapshots with a VMM that knows nothing of the filter
+check-snapshot: machine packages ## Test snapshots by a VMM that knows nothing of the filter, and compare sizes
 	lab/tests/snapshot_test
+	lab/snapshot
+
+.PHONY: snapshot
+snapshot: machine packages ## Compare the sizes of such snapshots alone
 	lab/snapshot
 
 .PHONY: compatibility

@@ -7,6 +7,7 @@ this inside the lab's machine, where KVM is.
 """
 
 import argparse
+import itertools
 import json
 import sys
 import tempfile
@@ -31,6 +32,7 @@ def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--workload", default="idle", metavar="NAME,...")
+    parser.add_argument("--repeat", type=int, default=1, metavar="N")
     parser.add_argument("--guest-mib", type=int, default=256, metavar="MIB")
     parser.add_argument("--timeout", type=int, default=Plan.timeout, metavar="S",
                         help=f"limit for each run (default: {Plan.timeout})")
@@ -58,7 +60,7 @@ def measure(plan: Plan, tools: Tools) -> dict[str, Any]:
         except (LabError, OSError) as error:
             say(f"{plan.label()}: FAILED: {error}")
             show_logs(Path(name))
-            return {"workload": plan.workload, "filtered": plan.filtered, "verified": False, "error": str(error)}
+            return {"workload": plan.workload, "repeat": plan.repeat, "filtered": plan.filtered, "verified": False, "error": str(error)}
 
 
 def main() -> int:
@@ -66,11 +68,11 @@ def main() -> int:
     args = parse_arguments()
     tools = Tools(args.examples, args.fprctl, args.guest)
     failed = 0
-    for workload in args.workload.split(","):
-        for filtered in (False, True):
-            result = measure(Plan(workload, filtered, args.guest_mib, timeout=args.timeout), tools)
-            failed += "error" in result
-            print("result", json.dumps(result), flush=True)
+    for repeat, workload, filtered in itertools.product(
+            range(1, args.repeat + 1), args.workload.split(","), (False, True)):
+        result = measure(Plan(workload, filtered, args.guest_mib, repeat, timeout=args.timeout), tools)
+        failed += "error" in result
+        print("result", json.dumps(result), flush=True)
     return 1 if failed else 0
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The picture of a report's rows, drawn by gnuplot."""
+"""Pictures, drawn by gnuplot; that of a report's rows."""
 
 import subprocess
 from pathlib import Path
-from typing import Sequence
+from typing import Mapping, Sequence
 
 from . import LabError
 from .report import MIB, Result, write_atomically
@@ -23,24 +23,30 @@ def data_lines(rows: Sequence[Result], modes: list[str]) -> list[str]:
     return lines
 
 
-def script(rows: Sequence[Result], title: str) -> str:
-    """What gnuplot has to do; it draws to its standard output."""
-    modes = list(dict.fromkeys(row["mode"] for row in rows))
-    lines = data_lines(rows, modes)
-    bars = [f'$data using {column}:xtic(1) title "{mode}" linecolor rgb "{COLOURS[mode]}"'
-            for column, mode in enumerate(modes, 2)]
-    # Histograms have their clusters at 0, 1, 2, ...; the mark spans a cluster.
-    needed = (f'$data using ($0-0.4):{len(modes) + 2}:(0.8):(0) with vectors nohead linewidth 2.5 '
-              'dashtype 2 linecolor rgb "#c03030" title "needed by the guest"')
+def histogram(title: str, what: str, colours: Mapping[str, str], lines: Sequence[str],
+              more: Sequence[str] = ()) -> str:
+    """What gnuplot has to do; it draws to its standard output. A line has a cluster's name and the
+    heights of its bars, whose names and colours are given; more is plotted over them."""
+    bars = [f'$data using {column}:xtic(1) title "{name}" linecolor rgb "{colour}"'
+            for column, (name, colour) in enumerate(colours.items(), 2)]
     return "\n".join([
         "set terminal svg size 820,460 font 'sans-serif,13' background '#ffffff'",
         f'set title "{title}"',
         "set style data histograms", "set style histogram clustered gap 1",
         "set style fill solid 1 noborder", "set boxwidth 0.9",
-        'set ylabel "sent, MiB"', "set yrange [0:*]", "set grid ytics linecolor rgb '#dddddd'",
+        f'set ylabel "{what}"', "set yrange [0:*]", "set grid ytics linecolor rgb '#dddddd'",
         "set border 3", "set tics nomirror", "set key outside bottom center horizontal",
         "$data << END", *lines, "END",
-        "plot " + ", ".join([*bars, needed]), ""])
+        "plot " + ", ".join([*bars, *more]), ""])
+
+
+def script(rows: Sequence[Result], title: str) -> str:
+    """The histogram of a report."""
+    modes = list(dict.fromkeys(row["mode"] for row in rows))
+    # Histograms have their clusters at 0, 1, 2, ...; the mark spans a cluster.
+    needed = (f'$data using ($0-0.4):{len(modes) + 2}:(0.8):(0) with vectors nohead linewidth 2.5 '
+              'dashtype 2 linecolor rgb "#c03030" title "needed by the guest"')
+    return histogram(title, "sent, MiB", {mode: COLOURS[mode] for mode in modes}, data_lines(rows, modes), [needed])
 
 
 def run_gnuplot(commands: str) -> str:
@@ -54,6 +60,6 @@ def run_gnuplot(commands: str) -> str:
     return result.stdout
 
 
-def draw(rows: Sequence[Result], title: str, output: Path) -> None:
+def draw(commands: str, output: Path) -> None:
     """Write the picture."""
-    write_atomically(output, run_gnuplot(script(rows, title)))
+    write_atomically(output, run_gnuplot(commands))

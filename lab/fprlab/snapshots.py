@@ -42,6 +42,7 @@ class Plan:
     workload: str
     filtered: bool
     guest_mib: int
+    repeat: int = 1
     snapshots: int = 3  # after the first one; one more is taken of the restored guest
     timeout: int = 600  # seconds for everything
 
@@ -163,7 +164,8 @@ class Session:
 
 def result_of(plan: Plan, chain: Chain) -> dict[str, Any]:
     """What is worth telling."""
-    return {"workload": plan.workload, "filtered": plan.filtered, "guest_mib": plan.guest_mib, "verified": True,
+    return {"workload": plan.workload, "repeat": plan.repeat, "filtered": plan.filtered,
+            "guest_mib": plan.guest_mib, "verified": True,
             "first_bytes": chain.sizes[0], "diff_bytes": chain.sizes[1:], "filtered_pages": chain.filtered_pages,
             "differing_pages": chain.differing_pages, "verified_pages": chain.verified_pages}
 
