@@ -10,7 +10,8 @@ from .report import MIB, Result, align
 HEAD = ("workload", "first diff MiB", "filtered", "x", "later diffs MiB", "filtered", "x", "dropped pages", "verified")
 NAMES = 1  # columns that are no figures
 COLOURS = {"plain": "#9a9a9a", "filtered": "#2f9e63"}
-MEDIANS = ("plain_first", "filtered_first", "plain_later", "filtered_later", "filtered_pages")
+MEDIANS = ("plain_bytes", "filtered_bytes", "plain_first", "filtered_first", "plain_later", "filtered_later",
+           "filtered_pages")
 
 
 def row_of(plain: Result, filtered: Result) -> Result:
@@ -39,8 +40,9 @@ def rows_of(results: Sequence[Result]) -> list[Result]:
 
 
 def figures(row: Result) -> dict[str, int]:
-    """What the table shows of a row."""
-    return {"plain_first": row["plain_diffs"][0], "filtered_first": row["filtered_diffs"][0],
+    """What the table and the picture show of a row."""
+    return {"plain_bytes": row["plain_bytes"], "filtered_bytes": row["filtered_bytes"],
+            "plain_first": row["plain_diffs"][0], "filtered_first": row["filtered_diffs"][0],
             "plain_later": sum(row["plain_diffs"][1:]), "filtered_later": sum(row["filtered_diffs"][1:]),
             "filtered_pages": sum(row["filtered_pages"])}
 
@@ -81,6 +83,6 @@ def picture_script(summary: Sequence[Result], title: str) -> str:
     """What gnuplot has to do: a pair of bars for each workload."""
     lines = []
     for row in summary:
-        bytes_of = [row[f"{name}_first"] + row[f"{name}_later"] if row["verified"] else float("nan") for name in COLOURS]
-        lines.append(f'"{row["workload"]}" ' + " ".join(f"{number / MIB:.1f}" for number in bytes_of))
+        heights = [f"{row[f'{name}_bytes'] / MIB:.1f}" if row["verified"] else "NaN" for name in COLOURS]
+        lines.append(f'"{row["workload"]}" {" ".join(heights)}')
     return histogram(title, "written, MiB", COLOURS, lines)
