@@ -19,6 +19,11 @@ static uint64_t pages_at(uint64_t nr_extents)
 	return (end + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
 }
 
+static uint64_t file_bytes(const struct snapshot_header *header)
+{
+	return pages_at(header->nr_extents) + header->nr_pages * PAGE_BYTES;
+}
+
 static uint64_t new_id(void)
 {
 	uint64_t id = 0;
@@ -54,7 +59,7 @@ static int write_file(const struct chain *chain, const struct vm *vm, const char
 	struct writer writer;
 	size_t i, len;
 
-	if (writer_open(&writer, path))
+	if (writer_open(&writer, path, file_bytes(header)))
 		return -1;
 	writer_add(&writer, header, sizeof(*header), 0);
 	writer_add(&writer, &chain->state, sizeof(chain->state), STATE_AT);
@@ -91,7 +96,7 @@ int snapshot_write(struct chain *chain, const struct vm *vm, const char *path,
 	pages_clear(&chain->pages);
 	chain->last = header.id;
 	size->pages = header.nr_pages;
-	size->bytes = pages_at(nr) + header.nr_pages * PAGE_BYTES;
+	size->bytes = file_bytes(&header);
 	return 0;
 }
 

@@ -23,21 +23,28 @@ static int open_part(struct writer *writer)
 	return -1;
 }
 
-int writer_open(struct writer *writer, const char *path)
+/* The file stays incomplete, and goes. */
+static int give_up(struct writer *writer, int error)
+{
+	close(writer->fd);
+	unlink(writer->part);
+	free(writer->part);
+	errno = error;
+	return -1;
+}
+
+int writer_open(struct writer *writer, const char *path, uint64_t size)
 {
 	int r;
 
 	*writer = (struct writer) { .path = path };
 	if (open_part(writer))
 		return -1;
+	if (ftruncate(writer->fd, (off_t)size))
+		return give_up(writer, errno);
 	r = io_uring_queue_init(WRITER_DEPTH, &writer->ring, 0);
-	if (r) {
-		close(writer->fd);
-		unlink(writer->part);
-		free(writer->part);
-		errno = -r;
-		return -1;
-	}
+	if (r)
+		return give_up(writer, -r);
 	while (writer->nr_free < WRITER_DEPTH) {
 		writer->free[writer->nr_free] = writer->nr_free;
 		writer->nr_free++;

@@ -38,8 +38,11 @@ struct writer {
 	struct pending_write writes[WRITER_DEPTH];
 };
 
-/* 0, or -1 with errno, and then there is nothing to finish. */
-int writer_open(struct writer *writer, const char *path);
+/*
+ * Begins a file of @size bytes, zeros where nothing is written.  0, or -1 with errno, and then
+ * there is nothing to finish.
+ */
+int writer_open(struct writer *writer, const char *path, uint64_t size);
 
 /* Has @len bytes written at offset @at; @data must stay as it is until writer_finish(). */
 void writer_add(struct writer *writer, const void *data, size_t len, uint64_t at);
