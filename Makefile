@@ -29,7 +29,7 @@ check: machine packages ## Run all tests
 .PHONY: check-snapshot
 check-snapshot: machine packages ## Test snapshots by a VMM that knows nothing of the filter, and compare sizes
 	lab/tests/snapshot_test
-	lab/snapshot
+	WORKLOADS=$${WORKLOADS:-idle,freed,frag,churn} lab/snapshot
 
 .PHONY: snapshot
 snapshot: machine packages ## Compare the sizes of such snapshots alone
