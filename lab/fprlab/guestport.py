@@ -6,7 +6,7 @@ import re
 import select
 import socket
 from collections import deque
-from typing import Optional
+from typing import Optional, Union
 
 from . import LabError
 
@@ -39,11 +39,11 @@ def parse_verified(text: str) -> Verified:
 
 
 class GuestPort:
-    """A connection to the guest's port in one QEMU, or another VMM."""
+    """A connection to the guest's port in one VMM: a path, or a host and a TCP port."""
 
-    def __init__(self, path: str) -> None:
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.connect(path)
+    def __init__(self, address: Union[str, tuple[str, int]]) -> None:
+        self._socket = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
+        self._socket.connect(address)
         self._unread = b""
         self._tag = 0
         self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
