@@ -41,6 +41,10 @@ compatibility: ## Write the document of what the last make check ran with
 	scripts/compatibility > out/compatibility.rst
 	mv out/compatibility.rst Documentation/virt/kvm/free-page-filter-compatibility.rst
 
+.PHONY: check-libvirt
+check-libvirt: machine packages ## Migrate with Debian's libvirt between two hosts
+	lab/tests/libvirt_test
+
 .PHONY: check-model
 check-model: packages ## Check the model of the protocol, exhaustively
 	verification/check
