@@ -118,6 +118,10 @@ fprctl: packages ## Build fprctl
 guest-module: packages ## Build the guest's module for the stock kernel; prints where
 	scripts/build-guest-module
 
+.PHONY: deb
+deb: packages ## Build Debian packages, see packaging/README.md; prints where
+	scripts/build-deb
+
 .PHONY: series
 series: ## Write the patch series for Linux and QEMU to out/series
 	scripts/make-series out/series/linux-6.12
