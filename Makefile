@@ -16,7 +16,8 @@ help: ## Show this list
 	@echo 'make demo takes WORKLOADS=, MODES= (comma-separated), REPEAT= and GUEST_MIB=,'
 	@echo 'make snapshot WORKLOADS=, REPEAT= and GUEST_MIB=.'
 	@echo 'make stress and check-kcsan take SECONDS= and SEED=, make soak and fuzz MINUTES= and SEED=,'
-	@echo 'make fuzz-decoders MINUTES=, make qemu QEMU= (a version).'
+	@echo 'make fuzz-decoders MINUTES=, make qemu QEMU= (a version),'
+	@echo 'make check-deb SUITE= (a release of Debian).'
 
 .PHONY: demo
 demo: machine packages ## Migrate real guests with and without the filter; the main job
@@ -121,6 +122,13 @@ guest-module: packages ## Build the guest's module for the stock kernel; prints 
 .PHONY: deb
 deb: packages ## Build Debian packages, see packaging/README.md; prints where
 	scripts/build-deb
+
+# Choice of "make check-deb": a release of Debian, the machine's own unless named.
+SUITE ?=
+
+.PHONY: check-deb
+check-deb: machine packages ## Install, use, upgrade and remove the packages in Debian systems
+	lab/tests/deb_test $(SUITE)
 
 .PHONY: series
 series: ## Write the patch series for Linux and QEMU to out/series

@@ -28,13 +28,16 @@ def _run_one(number: int, test: Callable[[], None]) -> bool:
     return True
 
 
-def run_tests(namespace: dict[str, object]) -> None:
-    """Run every test_* function of a module, or those in TAP_ONLY, in order, and exit."""
+def run_tests(namespace: dict[str, object], count: bool = False) -> None:
+    """Run every test_* function of a module, or those in TAP_ONLY, in order, and exit.
+    With count, the last line says how many passed, as that of scripts/check."""
     only = os.environ.get("TAP_ONLY", "").split()
     tests = [value for name, value in namespace.items()
              if name.startswith("test_") and callable(value) and (not only or name in only)]
     print(f"1..{len(tests)}", flush=True)
     results = [_run_one(i, test) for i, test in enumerate(tests, 1)]
+    if count:
+        print(f"{sum(results)} passed, {results.count(False)} failed")
     sys.exit(0 if all(results) else 1)
 
 
