@@ -36,10 +36,13 @@ check-snapshot: machine packages ## Test snapshots by a VMM that knows nothing o
 snapshot: machine packages ## Compare the sizes of such snapshots alone
 	lab/snapshot
 
+# Choice of "make compatibility": more logs.
+LOGS ?=
+
 .PHONY: compatibility
-compatibility: ## Write the document of what the last make check ran with
+compatibility: ## Write the document of what the last make check ran with, and other LOGS=
 	@mkdir -p out
-	scripts/compatibility > out/compatibility.rst
+	scripts/compatibility $(sort $(wildcard out/check/*.log)) $(LOGS) > out/compatibility.rst
 	mv out/compatibility.rst Documentation/virt/kvm/free-page-filter-compatibility.rst
 
 .PHONY: check-libvirt
