@@ -112,6 +112,9 @@ static enum fpr_status hand_over(struct pagemap_job *job)
 
 	status = pagemap_read(&job->pagemap, job->bits);
 	job->read_us = clock_us() - start;
+	/* What was read is of the map only if its memory is still as it was found first. */
+	if (!status)
+		status = guest_map_check(&job->map, job->pagemap.pid);
 	/* Also that all the time it was this process. */
 	if (!status)
 		status = filter_check(&job->filter);
