@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
-from .session import TOP, Parts, build_parts, parse_result
+from .session import TOP, Parts, build_parts, follow
 
 LOGS = TOP / "out/lab"
 GUEST_MIB = 512
@@ -55,19 +55,6 @@ def started(line: list[str], output: Any) -> Iterator[subprocess.Popen[str]]:
             yield lab
         finally:
             lab.terminate()
-
-
-def follow(lab: subprocess.Popen[str], show: Callable[[str], None]) -> list[dict[str, Any]]:
-    """The results of host1."""
-    results = []
-    assert lab.stdout
-    for text in lab.stdout:
-        result = parse_result(text)
-        if result is None:
-            show(text.rstrip())
-        else:
-            results.append(result)
-    return results
 
 
 def wait_end(lab: subprocess.Popen[str], number: int, show: Callable[[str], None]) -> bool:

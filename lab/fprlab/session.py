@@ -96,19 +96,25 @@ def parse_result(line: str) -> Optional[dict[str, Any]]:
         raise LabError(f"unreadable result from the lab: {line!r}") from error
 
 
+def follow(lab: subprocess.Popen[str], show: Callable[[str], None]) -> list[dict[str, Any]]:
+    """The results in what a lab says until it ends; the rest is shown."""
+    results: list[dict[str, Any]] = []
+    assert lab.stdout
+    for text in lab.stdout:
+        result = parse_result(text)
+        if result is None:
+            show(text.rstrip())
+        else:
+            results.append(result)
+    return results
+
+
 def run_command(line: list[str], runs: int, show: Callable[[str], None]) -> list[dict[str, Any]]:
     """All results, among them those of failed runs. Fewer than planned, or a lab
     that ends badly although no run failed, is an error."""
     (TOP / "out").mkdir(exist_ok=True)  # the one directory that L1 may write to
-    results: list[dict[str, Any]] = []
     with subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace") as lab:
-        assert lab.stdout
-        for text in lab.stdout:
-            result = parse_result(text)
-            if result is None:
-                show(text.rstrip())
-            else:
-                results.append(result)
+        results = follow(lab, show)
     failed = any("error" in result for result in results)
     if len(results) != runs or lab.returncode and not failed:
         raise LabError(f"the lab ended with status {lab.returncode} after {len(results)} of {runs} runs")
