@@ -22,10 +22,6 @@ KERNEL_COMMAND_LINE = " ".join((
     "console=ttyS0 loglevel=5 panic=-1 oops=panic panic_on_warn=1",
     # An emulated host stands still for long.
     "watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120",
-    # The balloon's driver allocates the blocks that it hints. If the kernel zeroes
-    # what it allocates, the guest has written them since the filter was armed, and
-    # none may be dropped.
-    "init_on_alloc=0",
     "random.trust_cpu=on raid=noautodetect cryptomgr.notests audit=0 apparmor=0"))
 
 BALLOON = {
@@ -35,6 +31,7 @@ BALLOON = {
     "filter-hint": "virtio-balloon-pci,iothread=io0,free-page-hint=on,free-page-filter=on",
     "filter-report": "virtio-balloon-pci",
 }
+HINT_MODES = ("hint", "filter-hint")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +77,11 @@ class Guest:
             words.append(f"lab_modules={','.join(modules)}")
         if self.mode == "filter-report":
             words.append("lab_report=yes")
+        if self.mode in HINT_MODES:
+            # The balloon's driver allocates the blocks that it hints. If the kernel
+            # zeroes what it allocates, as Debian's does, the guest has written them since
+            # the filter was armed, and none may be dropped.
+            words.append("init_on_alloc=0")
         return " ".join(words)
 
     def arguments(self, directory: Path, incoming: bool) -> list[str]:
