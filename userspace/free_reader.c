@@ -18,9 +18,11 @@ static size_t window_for(uint64_t bytes)
 {
 	uint64_t share = bytes / FREE_READER_SLOTS;
 
-	if (share <= MIN_WINDOW)
+	if (bytes <= MIN_WINDOW)
+		share = bytes;
+	else if (share <= MIN_WINDOW)
 		return MIN_WINDOW;
-	if (share >= MAX_WINDOW)
+	else if (share >= MAX_WINDOW)
 		return MAX_WINDOW;
 	return (share + WIRE_CHUNK_BYTES - 1) / WIRE_CHUNK_BYTES * WIRE_CHUNK_BYTES;
 }

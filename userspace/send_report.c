@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* In the guest: a whole response, from reading the free pages to the last byte. */
-#include <string.h>
+#include <err.h>
+#include <stdlib.h>
 
 #include "free_reader.h"
 #include "clock.h"
@@ -67,36 +68,56 @@ static enum fpr_status send_windows(struct buffer *buffer, struct wire_encoder *
 	}
 }
 
-enum fpr_status send_report(const struct free_source *source, uint64_t tag,
-			    const struct sink *sink, struct send_stats *stats)
+/* All of a response, with what a report holds in them. */
+static enum fpr_status send_records(struct buffer *buffer, struct wire_encoder *encoder,
+				    const struct free_source *source, uint64_t tag)
 {
-	struct buffer buffer = { .sink = sink };
-	struct wire_encoder encoder;
 	struct free_reader reader;
-	uint64_t start = clock_us();
 	enum fpr_status status;
 
 	status = free_reader_start(&reader, source);
 	if (status)
 		return status;
-	wire_encode_response(&encoder, buffer.data, tag, source->bytes * 8, source->page_shift);
-	buffer.len = WIRE_RESPONSE_LEN;
-	status = send_windows(&buffer, &encoder, &reader);
+	wire_encode_response(encoder, buffer->data, tag, source->bytes * 8, source->page_shift);
+	buffer->len = WIRE_RESPONSE_LEN;
+	status = send_windows(buffer, encoder, &reader);
 	free_reader_stop(&reader);
 	if (!status)
-		status = make_room(&buffer);
+		status = make_room(buffer);
 	if (status)
 		return status;
 
-	wire_encode_end(&encoder, buffer.data + buffer.len);
-	buffer.len += WIRE_END_LEN;
-	status = flush(&buffer);
-	*stats = (struct send_stats) {
-		.pages = source->bytes * 8,
-		.free = encoder.nr_free,
-		.bytes = buffer.sent,
-		.us = clock_us() - start,
-	};
+	wire_encode_end(encoder, buffer->data + buffer->len);
+	buffer->len += WIRE_END_LEN;
+	return flush(buffer);
+}
+
+enum fpr_status send_report(const struct free_source *source, uint64_t tag,
+			    const struct sink *sink, struct send_stats *stats)
+{
+	struct wire_encoder encoder;
+	uint64_t start = clock_us();
+	enum fpr_status status;
+	struct buffer *buffer;
+
+	buffer = malloc(sizeof(*buffer));
+	if (!buffer) {
+		warn("buffers");
+		return FPR_ERROR;
+	}
+	/* What no record fills is not written: it would only dirty the guest's memory. */
+	buffer->sink = sink;
+	buffer->sent = 0;
+	buffer->len = 0;
+	status = send_records(buffer, &encoder, source, tag);
+	if (!status)
+		*stats = (struct send_stats) {
+			.pages = source->bytes * 8,
+			.free = encoder.nr_free,
+			.bytes = buffer->sent,
+			.us = clock_us() - start,
+		};
+	free(buffer);
 	return status;
 }
 

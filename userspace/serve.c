@@ -9,6 +9,7 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -164,6 +165,8 @@ static void answer(struct server *server)
 	if (server->kind == WIRE_DONE && !free_source_open(server->source, &refusal)) {
 		send_report(server->source, tag, &sink, &stats);
 		free_source_close(server->source);
+		/* The next request may be months away. */
+		malloc_trim(0);
 		return;
 	}
 	send_refusal(server->source, tag, refusal, &sink);
