@@ -24,7 +24,7 @@
  * the destination's host end is opened anew, and what the guest says while no
  * host listens is dropped.  It is a UART, for what the lab itself takes of the
  * guest's memory is sent in every mode, and blurs what the modes differ in: a
- * virtio-serial port has 4 MiB of buffers.
+ * virtio-serial device and its port have 8 MiB of buffers with some QEMUs.
  *
  *   guest says		when
  *   ready WORKLOAD	the workload is in its steady state
@@ -60,6 +60,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
@@ -87,6 +88,8 @@
 #define FORK_MS 100
 /* The argument by which init knows that it is one of them. */
 #define FORK_ARGUMENT "fill"
+/* As in packaging/fpr-guest-dkms/fpr-report.service */
+#define REPORTER_NICE (-20)
 /* Each trim takes an eighth off what the lists may hold. */
 #define TRIMS 64
 
@@ -235,7 +238,7 @@ static int open_uart(const char *path)
 	return fd;
 }
 
-static void spawn(char *const argv[])
+static pid_t spawn(char *const argv[])
 {
 	char *const no_environment[] = { NULL };
 	pid_t pid;
@@ -243,6 +246,7 @@ static void spawn(char *const argv[])
 	errno = posix_spawn(&pid, argv[0], NULL, NULL, argv, no_environment);
 	if (errno)
 		give_up(argv[0]);
+	return pid;
 }
 
 /*
@@ -261,7 +265,8 @@ static void start_reporter(const char *where)
 	} else {
 		wait_for_port(REPORT_PORT "\n", path, sizeof(path));
 	}
-	spawn(argv);
+	if (setpriority(PRIO_PROCESS, spawn(argv), REPORTER_NICE))
+		give_up("priority of the reporter");
 }
 
 /* The sum of all numbers that follow @key at the start of a line of @file. */
