@@ -65,6 +65,13 @@ static inline void kvm_fpr_touch(const struct kvm_memory_slot *slot,
 	smp_mb__after_atomic();
 }
 
+/* Called under slots_lock when a memslot began to log dirty pages, or ceased to. */
+static inline void kvm_fpr_account_logging(struct kvm *kvm)
+{
+	kvm->stat.generic.fpr.memslots_logging =
+		atomic_read(&kvm->nr_memslots_dirty_logging);
+}
+
 static inline bool kvm_fpr_is_ioctl(unsigned int ioctl)
 {
 	return ioctl == KVM_FPR_ARM || ioctl == KVM_FPR_SET_BITMAP ||
@@ -95,6 +102,10 @@ static inline size_t kvm_fpr_alloc_bytes(struct kvm_memory_slot *slot)
 
 static inline void kvm_fpr_touch(const struct kvm_memory_slot *slot,
 				 unsigned long rel_gfn)
+{
+}
+
+static inline void kvm_fpr_account_logging(struct kvm *kvm)
 {
 }
 

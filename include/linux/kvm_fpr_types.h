@@ -25,7 +25,9 @@ struct kvm_fpr {
 #ifdef CONFIG_KVM_FREE_PAGE_FILTER
 
 /**
- * struct kvm_fpr_stats - counters, shown as fpr_* among the VM's binary stats
+ * struct kvm_fpr_stats - shown as fpr_* among the VM's binary stats
+ * @epoch:		the current epoch, 0 if there is none
+ * @memslots_logging:	memslots that log dirty pages now
  * @epochs_armed:	KVM_FPR_ARM that completed
  * @pages_reported:	pages that reports of a current epoch named
  * @pages_touched:	of those, not confirmed since they were written after
@@ -34,9 +36,12 @@ struct kvm_fpr {
  * @pages_confirmed:	pages whose content is disposable
  *
  * Pages are counted once for every report; touched and filtered ones once for
- * every address space, too.  Written under slots_lock.
+ * every address space, too, and so are memslots.  Written under slots_lock, for
+ * others to look at: the filter itself reads none of them.
  */
 struct kvm_fpr_stats {
+	u64 epoch;
+	u64 memslots_logging;
 	u64 epochs_armed;
 	u64 pages_reported;
 	u64 pages_touched;
@@ -44,22 +49,23 @@ struct kvm_fpr_stats {
 	u64 pages_confirmed;
 };
 
-#define KVM_FPR_STATS_DESC(stat)					\
+#define KVM_FPR_STATS_DESC(type, stat)					\
 {									\
-	STATS_DESC_COMMON(KVM_STATS_TYPE_CUMULATIVE,			\
-			  KVM_STATS_UNIT_NONE, KVM_STATS_BASE_POW10,	\
-			  0, 1, 0),					\
+	STATS_DESC_COMMON(KVM_STATS_TYPE_##type, KVM_STATS_UNIT_NONE,	\
+			  KVM_STATS_BASE_POW10, 0, 1, 0),		\
 	.offset = offsetof(struct kvm_vm_stat, generic.fpr.stat),	\
 	.name = "fpr_" #stat,						\
 }
 
 /* To stand in front of other descriptors. */
 #define KVM_FPR_STATS()							\
-	KVM_FPR_STATS_DESC(epochs_armed),				\
-	KVM_FPR_STATS_DESC(pages_reported),				\
-	KVM_FPR_STATS_DESC(pages_touched),				\
-	KVM_FPR_STATS_DESC(pages_filtered),				\
-	KVM_FPR_STATS_DESC(pages_confirmed),
+	KVM_FPR_STATS_DESC(INSTANT, epoch),				\
+	KVM_FPR_STATS_DESC(INSTANT, memslots_logging),			\
+	KVM_FPR_STATS_DESC(CUMULATIVE, epochs_armed),			\
+	KVM_FPR_STATS_DESC(CUMULATIVE, pages_reported),		\
+	KVM_FPR_STATS_DESC(CUMULATIVE, pages_touched),		\
+	KVM_FPR_STATS_DESC(CUMULATIVE, pages_filtered),		\
+	KVM_FPR_STATS_DESC(CUMULATIVE, pages_confirmed),
 
 #else /* !CONFIG_KVM_FREE_PAGE_FILTER */
 

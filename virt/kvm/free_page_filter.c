@@ -214,6 +214,16 @@ void kvm_fpr_protect_dirty(struct kvm *kvm, struct kvm_memory_slot *slot)
 	KVM_MMU_UNLOCK(kvm);
 }
 
+/* Reports of @epoch are taken, candidates for @arming; 0 for none. */
+static void fpr_set_epoch(struct kvm *kvm, u64 epoch, u64 arming)
+{
+	lockdep_assert_held(&kvm->slots_lock);
+
+	kvm->fpr.epoch = epoch;
+	kvm->fpr.arming = arming;
+	kvm->stat.generic.fpr.epoch = epoch;
+}
+
 /* The first half of ARM, after which reports of no epoch are taken. */
 static u64 fpr_begin_epoch(struct kvm *kvm, bool candidates)
 {
@@ -224,8 +234,7 @@ static u64 fpr_begin_epoch(struct kvm *kvm, bool candidates)
 	lockdep_assert_held(&kvm->slots_lock);
 
 	epoch = fpr_new_epoch();
-	kvm->fpr.epoch = 0;
-	kvm->fpr.arming = epoch;
+	fpr_set_epoch(kvm, 0, epoch);
 
 	fpr_for_each_memslot(kvm, as_id, bkt, slot) {
 		if (!slot->dirty_bitmap)
@@ -273,8 +282,7 @@ static void fpr_finish_epoch(struct kvm *kvm, bool candidates)
 
 	kvm_flush_remote_tlbs(kvm);
 
-	kvm->fpr.epoch = kvm->fpr.arming;
-	kvm->fpr.arming = 0;
+	fpr_set_epoch(kvm, kvm->fpr.arming, 0);
 	kvm->stat.generic.fpr.epochs_armed++;
 	trace_kvm_fpr_arm(kvm, kvm->fpr.epoch, candidates);
 }
@@ -848,8 +856,7 @@ static int fpr_disarm(struct kvm *kvm, u64 epoch)
 	if (epoch && epoch != kvm->fpr.epoch && epoch != kvm->fpr.arming)
 		return -ESTALE;
 
-	kvm->fpr.epoch = 0;
-	kvm->fpr.arming = 0;
+	fpr_set_epoch(kvm, 0, 0);
 	trace_kvm_fpr_disarm(kvm, epoch);
 	return 0;
 }

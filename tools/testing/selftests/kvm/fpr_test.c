@@ -1040,6 +1040,52 @@ TEST_F(fpr, binary_stats)
 	ASSERT_EQ(NPAGES - 141, count_bits(&log));
 }
 
+#define assert_stats_of_now(self, current, logging)			\
+do {									\
+	ASSERT_EQ(current, vm_get_stat((self)->vm, "fpr_epoch"));	\
+	ASSERT_EQ(logging, vm_get_stat((self)->vm, "fpr_memslots_logging")); \
+} while (0)
+
+TEST_F(fpr, stats_of_the_epoch)
+{
+	struct kvm_fpr_disarm disarm = {};
+	struct two_chunks two = two_chunks();
+	uint64_t epoch;
+
+	assert_stats_of_now(self, 0, 1);
+	epoch = arm(self);
+	assert_stats_of_now(self, epoch, 1);
+
+	/* There is none while candidates are still being read. */
+	begin_two_chunks(self, &two);
+	assert_stats_of_now(self, 0, 1);
+	ASSERT_EQ(0, try_arm(self, &two.args));
+	assert_stats_of_now(self, two.args.epoch, 1);
+
+	ASSERT_EQ(0, __vm_ioctl(self->vm, KVM_FPR_DISARM, &disarm));
+	assert_stats_of_now(self, 0, 1);
+}
+
+TEST_F(fpr, stats_of_logging)
+{
+	assert_stats_of_now(self, 0, 1);
+	set_slot(self, SLOT2, LOG, 400, 64);
+	assert_stats_of_now(self, 0, 2);
+	set_slot(self, SLOT3, 0, 500, 64);
+	assert_stats_of_now(self, 0, 2);
+	set_slot(self, SLOT3, LOG, 500, 64);
+	assert_stats_of_now(self, 0, 3);
+
+	set_slot(self, SLOT, 0, 0, NPAGES);
+	assert_stats_of_now(self, 0, 2);
+	set_slot(self, SLOT2, 0, 0, 0);
+	assert_stats_of_now(self, 0, 1);
+	if (kvm_check_cap(KVM_CAP_MULTI_ADDRESS_SPACE) < 2)
+		SKIP(return, "KVM has one address space only");
+	set_slot(self, AS1 | SLOT, LOG, 0, NPAGES);
+	assert_stats_of_now(self, 0, 2);
+}
+
 #define assert_set_errno(self, good, field, value, err)			\
 do {									\
 	struct kvm_fpr_bitmap __args = (good);				\
