@@ -229,38 +229,39 @@ const struct cli_verb fprctl_verbs[] = {
 		.run = list_run,
 		.details =
 "PID and FD name a VM to the other verbs. MEMORY is the resident memory of the\n"
-"process, EPOCHS how many epochs began, FILTERED how many pages were dropped\n"
-"from the dirty log since the VM began; these two are read in\n"
-KVM_DEBUGFS ". What is not known is shown as -, or null in JSON:\n"
-"always LOGGING, as KVM tells only the process that runs a VM whether dirty\n"
-"logging is on.\n"
+"process, LOGGING whether any of the VM's memslots logs dirty pages, EPOCH the\n"
+"current epoch, which is 0 in JSON where there is none, FILTERED how many pages\n"
+"were dropped from the dirty log since the VM began. These three are read in\n"
+KVM_DEBUGFS ". What is not known is shown as -, or null in JSON.\n"
 "\n"
 "A process that inherited or was given a VM is listed like the one that made it,\n"
-"but without counters.\n"
+"but without these three.\n"
 "\n"
 "Looking at other users' processes needs the right to ptrace them. Processes\n"
 "that can not be looked at are counted, on stderr or as hidden_processes.\n",
 		.examples =
 "  fprctl list\n"
-"  fprctl list --json | jq '.vms[].pid'\n",
+"  fprctl list --json | jq '.vms[] | select(.logging).pid'\n",
 	},
 	{
 		.name = "stats",
 		.operands = "VM",
 		.min_operands = 1,
 		.max_operands = 1,
-		.summary = "Print what the filter has counted for a VM",
+		.summary = "Print what KVM tells of a VM and its filter",
 		.options = stats_options,
 		.run = stats_run,
 		.details =
-"They are read in " KVM_DEBUGFS ", which takes root, and count from the\n"
-"VM's beginning on:\n"
-"  epochs begun  how often the VM was armed\n"
-"  reported      pages that reports named, each once a report\n"
-"  touched       of those, pages written since ARM or no candidates\n"
-"  filtered      pages that were dropped from the dirty log\n"
-"  confirmed     pages whose content was disposable\n"
-"  mapped        pages of 4 KiB that KVM has mapped for the guest, now\n"
+"It is read in " KVM_DEBUGFS ", which takes root. Now:\n"
+"  current epoch  the one whose reports are taken, 0 if there is none\n"
+"  logging        memslots that log dirty pages\n"
+"  mapped         pages of 4 KiB that KVM has mapped for the guest\n"
+"Since the VM's beginning:\n"
+"  epochs begun   how often the VM was armed\n"
+"  reported       pages that reports named, each once a report\n"
+"  touched        of those, pages written since ARM or no candidates\n"
+"  filtered       pages that were dropped from the dirty log\n"
+"  confirmed      pages whose content was disposable\n"
 "\n"
 "VM is PID or PID:FD, of the process that made the VM; see fprctl list.\n",
 		.examples =

@@ -19,22 +19,33 @@ static const char *known(char *text, bool is_known, uint64_t value)
 	return text;
 }
 
-/*
- * Whether dirty logging is on, and which epoch is current, KVM tells nobody but the
- * process that runs the VM.
- */
+static const char *logging(const struct vm_entry *vm)
+{
+	if (!vm->knows_stats)
+		return "-";
+	return vm->stats.logging ? "on" : "off";
+}
+
+/* @text has room for NUMBER_MAX characters. */
+static const char *epoch(char *text, const struct vm_entry *vm)
+{
+	if (vm->knows_stats && !vm->stats.epoch)
+		return "none";
+	return known(text, vm->knows_stats, vm->stats.epoch);
+}
+
 static void print_table(const struct vm_list *list)
 {
-	char memory[NUMBER_MAX], epochs[NUMBER_MAX], filtered[NUMBER_MAX];
+	char memory[NUMBER_MAX], current[NUMBER_MAX], filtered[NUMBER_MAX];
 	const struct vm_entry *vm;
 
-	printf("%7s %4s %-20s %10s %-7s %6s %10s\n", "PID", "FD", "PROGRAM", "MEMORY/MiB",
-	       "LOGGING", "EPOCHS", "FILTERED");
+	printf("%7s %4s %-20s %10s %-7s %16s %10s\n", "PID", "FD", "PROGRAM", "MEMORY/MiB",
+	       "LOGGING", "EPOCH", "FILTERED");
 	for (vm = list->vm; vm < list->vm + list->nr; vm++)
-		printf("%7d %4d %-20s %10s %-7s %6s %10s\n", vm->pid, vm->fd,
+		printf("%7d %4d %-20s %10s %-7s %16s %10s\n", vm->pid, vm->fd,
 		       vm->program[0] ? vm->program : "-",
-		       known(memory, vm->knows_memory, vm->memory_kib / 1024), "-",
-		       known(epochs, vm->knows_stats, vm->stats.epochs),
+		       known(memory, vm->knows_memory, vm->memory_kib / 1024), logging(vm),
+		       epoch(current, vm),
 		       known(filtered, vm->knows_stats, vm->stats.filtered));
 }
 
@@ -53,7 +64,9 @@ static struct json_object *vm_json(const struct vm_entry *vm)
 			       json_object_new_string(vm->program) : NULL);
 	json_object_object_add(object, "memory_bytes",
 			       number_json(vm->knows_memory, vm->memory_kib * 1024));
-	json_object_object_add(object, "logging", NULL);
+	json_object_object_add(object, "logging", vm->knows_stats ?
+			       json_object_new_boolean(vm->stats.logging) : NULL);
+	json_object_object_add(object, "epoch", number_json(vm->knows_stats, vm->stats.epoch));
 	json_object_object_add(object, "epochs", number_json(vm->knows_stats, vm->stats.epochs));
 	json_object_object_add(object, "filtered_pages",
 			       number_json(vm->knows_stats, vm->stats.filtered));

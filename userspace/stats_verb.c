@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* fprctl stats: what the filter has counted for one VM. */
+/* fprctl stats: what KVM tells of one VM and its filter. */
 #include <err.h>
 #include <unistd.h>
 
@@ -38,12 +38,14 @@ enum fpr_status stats_run(const struct cli_args *args)
 
 	if (!status) {
 		const struct result results[] = {
+			{ "epoch", "current epoch", NULL, stats.epoch },
+			{ "logging_memslots", "logging", "memslots", stats.logging },
+			{ "mapped_pages", "mapped", "pages", stats.mapped },
 			{ "epochs", "epochs begun", NULL, stats.epochs },
 			{ "reported_pages", "reported", "pages", stats.reported },
 			{ "touched_pages", "touched", "pages", stats.touched },
 			{ "filtered_pages", "filtered", "pages", stats.filtered },
 			{ "confirmed_pages", "confirmed", "pages", stats.confirmed },
-			{ "mapped_pages", "mapped", "pages", stats.mapped },
 			{ 0 }
 		};
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The filter's counters of a VM. */
+/* What KVM tells of a VM and its filter. */
 #include <stddef.h>
 
 #include "kvm_debugfs.h"
@@ -9,7 +9,9 @@
 static const struct {
 	const char *name;
 	size_t offset;
-} counters[] = {
+} stats_of_filter[] = {
+	{ "fpr_epoch", offsetof(struct vm_stats, epoch) },
+	{ "fpr_memslots_logging", offsetof(struct vm_stats, logging) },
 	{ "fpr_epochs_armed", offsetof(struct vm_stats, epochs) },
 	{ "fpr_pages_reported", offsetof(struct vm_stats, reported) },
 	{ "fpr_pages_touched", offsetof(struct vm_stats, touched) },
@@ -17,7 +19,7 @@ static const struct {
 	{ "fpr_pages_confirmed", offsetof(struct vm_stats, confirmed) },
 };
 
-#define NR_COUNTERS	(sizeof(counters) / sizeof(counters[0]))
+#define NR_STATS	(sizeof(stats_of_filter) / sizeof(stats_of_filter[0]))
 
 /* Mapped pages by their size, in pages of 4 KiB. */
 static const struct {
@@ -36,10 +38,10 @@ int vm_stats_read(int dir, struct vm_stats *stats)
 	uint64_t value;
 	size_t i;
 
-	for (i = 0; i < NR_COUNTERS; i++) {
-		if (!kvm_debugfs_read(dir, counters[i].name, &value))
+	for (i = 0; i < NR_STATS; i++) {
+		if (!kvm_debugfs_read(dir, stats_of_filter[i].name, &value))
 			return -1;
-		*(uint64_t *)((char *)stats + counters[i].offset) = value;
+		*(uint64_t *)((char *)stats + stats_of_filter[i].offset) = value;
 	}
 	stats->mapped = 0;
 	for (i = 0; i < NR_SIZES; i++) {

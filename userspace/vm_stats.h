@@ -1,26 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The filter's counters of a VM. */
+/* What KVM tells of a VM and its filter. */
 #ifndef FPRCTL_VM_STATS_H
 #define FPRCTL_VM_STATS_H
 
 #include <stdint.h>
 
 /**
- * struct vm_stats - all cumulative, but for @mapped
+ * struct vm_stats - as they are now, from @epochs on counted since the VM began
+ * @epoch: the current one, 0 if there is none
+ * @logging: memslots that log dirty pages
+ * @mapped: pages in the page tables that KVM keeps for the guest
  * @epochs: that began
  * @reported: pages named by reports
  * @touched: of those, written since ARM or no candidates
  * @filtered: taken out of the dirty log
  * @confirmed: content disposable
- * @mapped: now, pages in the page tables that KVM keeps for the guest
  */
 struct vm_stats {
+	uint64_t epoch;
+	uint64_t logging;
+	uint64_t mapped;
 	uint64_t epochs;
 	uint64_t reported;
 	uint64_t touched;
 	uint64_t filtered;
 	uint64_t confirmed;
-	uint64_t mapped;
 };
 
 /**
