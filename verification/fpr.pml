@@ -13,6 +13,7 @@
  *
  *   VCPUS, ROUNDS	how many vCPUs write, how many rounds before the last
  *   IN_VMM		the VMM filters and drops (QEMU); else it is unaware
+ *   ASK_AGAIN		the VMM asks for another report of an epoch, once
  *   OUTSIDE_AGENT	another process filters
  *   AUTO_CLEAR		GET clears and protects; else CLEAR does, when a page is sent
  *   PML		the CPU logs writes, pages are never write-protected
@@ -59,7 +60,7 @@ bool stopping, done;
 byte vcpus_out;
 
 /* Whether each good state was seen. */
-bool dropped, dropped_then_reused, filtered_outside;
+bool dropped, dropped_then_reused, dropped_again, filtered_outside;
 
 #define LOCK(l)		atomic { !l -> l = true }
 #define UNLOCK(l)	l = false
@@ -384,6 +385,8 @@ inline sync_bitmap()
 /* The epoch whose report is on its way, and what it says; the device's thread has both. */
 byte report_epoch;
 bool report_asked;
+/* It is not the first one of its epoch. */
+bool asked_again;
 #ifdef WITHOUT_ORDER_OF_REPORT
 bool early_report;
 #endif
@@ -419,7 +422,7 @@ end:	do
 #endif
 				atomic {
 					if
-					:: B -> dropped = true
+					:: B -> dropped = true; dropped_again = asked_again
 					:: else
 					fi;
 					B = false	/*> takes the page out of what is to be sent */
@@ -436,6 +439,24 @@ end:	do
 		fi;
 		UNLOCK(fpf_lock)
 	od
+}
+#endif
+
+#ifdef ASK_AGAIN
+/* The timer of the VMM's main loop */
+proctype timer()
+{
+	LOCK(fpf_lock);
+	atomic {
+		if
+		:: fpf_epoch && !report_asked ->
+			report_epoch = fpf_epoch;
+			asked_again = true;
+			report_asked = true	/*> asks again in the epoch */
+		:: else
+		fi
+	};
+	UNLOCK(fpf_lock)
 }
 #endif
 
@@ -501,7 +522,7 @@ proctype migration()
 		LOCK(fpf_lock);
 		fpf_epoch = epoch;
 		UNLOCK(fpf_lock);
-		atomic { report_epoch = epoch; report_asked = true }
+		atomic { report_epoch = epoch; asked_again = false; report_asked = true }
 #endif
 		send();
 		sync_bitmap()
@@ -523,6 +544,9 @@ proctype migration()
 #ifdef REACH_REUSED
 	assert(!(dropped_then_reused && live && synced));
 #endif
+#ifdef REACH_DROPPED_AGAIN
+	assert(!dropped_again);
+#endif
 #ifdef REACH_FILTERED_OUTSIDE
 	assert(!filtered_outside);
 #endif
@@ -538,6 +562,9 @@ init {
 		run migration();
 #ifdef IN_VMM
 		run filter();
+#endif
+#ifdef ASK_AGAIN
+		run timer();
 #endif
 #ifdef OUTSIDE_AGENT
 		run agent();
