@@ -260,9 +260,9 @@ def check_relay(agent: Union[None, Agent, Relay], counters: dict[str, Any]) -> N
     """No report counts twice."""
     if not isinstance(agent, Relay):
         return
-    ended = counters["reports"] + counters["discarded-reports"]
-    if not counters["reports"] or ended > agent.requests:
-        raise LabError(f"{agent.requests} requests, but {counters['reports']} reports used "
+    ended, asked = counters["reports"] + counters["discarded-reports"], agent.asked()
+    if not counters["reports"] or ended > asked:
+        raise LabError(f"{asked} requests, but {counters['reports']} reports used "
                        f"and {counters['discarded-reports']} discarded")
 
 

@@ -4,11 +4,14 @@
 The reports are the guest's own. Documentation/virt/kvm/free-page-report.rst has the format.
 """
 
+import fcntl
 import socket
 import struct
+import sys
+import termios
 import threading
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Optional
 
 from .agent import REQUEST_LEN
 
@@ -47,7 +50,8 @@ class Relay:
         self.interrupt = INTERRUPTS.get(behaviour)  # QMP command for the middle of the first report
         self.in_the_middle = threading.Event()
         self.go_on = threading.Event()
-        self.requests = 0
+        self.requests = 0  # that the guest was told of
+        self._connection: Optional[socket.socket] = None
         self._guest = socket.socket(socket.AF_UNIX)
         self._port = port
         self._server = socket.socket(socket.AF_UNIX)
@@ -57,6 +61,7 @@ class Relay:
 
     def _serve(self) -> None:
         connection, _ = self._server.accept()
+        self._connection = connection
         with connection:
             try:
                 self._guest.connect(str(self._port))
@@ -67,6 +72,13 @@ class Relay:
                     self._forward(self, connection, receive_report(self._guest))
             except (OSError, EOFError):
                 pass  # QEMU has ended, or we have closed the connections
+
+    def asked(self) -> int:
+        """How often QEMU has asked, also while a guest that has crashed does not answer."""
+        if not self._connection or self._connection.fileno() < 0:
+            return self.requests
+        unread = fcntl.ioctl(self._connection, termios.FIONREAD, bytes(4))
+        return self.requests + int.from_bytes(unread, sys.byteorder) // REQUEST_LEN
 
     def interrupted(self, connection: socket.socket, report: bytes) -> None:
         """The report, with something that happens to the guest in the middle of the first."""

@@ -18,7 +18,8 @@
  *                       the confirmed pages out of what is to be sent
  *   report              free_page_filter_report() does all that for a part of
  *                       a report that an agent in the guest has made after
- *                       ARM: the epoch's number was in the request
+ *                       ARM: the epoch's number was in the request.  An epoch
+ *                       may have several, see free_page_filter_ask_again()
  *
  * Why no write is lost:
  *
@@ -46,8 +47,8 @@
  *
  * The iothread that receives hints has all but the BQL.  The last two have
  * this order already in a deferred clear of the dirty log.  The migration
- * thread holds the bitmap_mutex for up to MAX_WAIT ms at a time, so whoever
- * takes one of the locks above it may wait that long, as before.
+ * thread holds the bitmap_mutex for up to MAX_WAIT ms at a time and then takes
+ * it again at once, before anybody else can: see free_page_filter_waits().
  */
 
 #include "qemu/osdep.h"
@@ -70,6 +71,7 @@
 #include "system/kvm_fpr.h"
 #include "system/system.h"
 #include "options.h"
+#include "ram.h"
 #include "trace.h"
 
 /*
@@ -106,8 +108,13 @@ static struct {
     unsigned int nr_hints;
     KVMFprReport report;
 
+    /* Atomic: SET waits for the bitmap_mutex, or has it */
+    bool flushing;
+
     /* The migration thread's own: no page was sent yet */
     bool first;
+    /* The same: until when SET has to wait for it, by get_clock() */
+    int64_t send_until;
     /* The same: when the last round is to end, 0 before it has begun */
     int64_t last_round_end;
 
@@ -237,9 +244,11 @@ static void fpf_flush(void)
     report->nr_confirmed = 0;
 
     /* For those who send pages, SET and the drop are one step. */
+    qatomic_set(&fpf.flushing, true);
     ram_bitmap_lock();
     ret = kvm_fpr_set_bitmap(report, fpf_drop);
     ram_bitmap_unlock();
+    qatomic_set(&fpf.flushing, false);
 
     trace_free_page_filter_set(report->epoch, fpf.nr_hints,
                                report->nr_filtered, report->nr_confirmed, ret);
@@ -410,6 +419,18 @@ uint64_t free_page_filter_arm_for_report(uint32_t wait_first_ms,
     return fpf.epoch;
 }
 
+uint64_t free_page_filter_ask_again(void)
+{
+    QEMU_LOCK_GUARD(&fpf.lock);
+    /* The next sync is near, and what it finds should be asked for at once. */
+    if (!fpf.epoch ||
+        ram_bytes_remaining() <= migrate_get_current()->threshold_size) {
+        return 0;
+    }
+    fpf.outstanding++;
+    return fpf.epoch;
+}
+
 /* Called with the lock held, but not with the BQL */
 static void fpf_wait_reports(uint32_t ms)
 {
@@ -425,8 +446,27 @@ static void fpf_wait_reports(uint32_t ms)
     trace_free_page_filter_wait(fpf.epoch, now - start, fpf.outstanding);
 }
 
-void free_page_filter_wait_first_report(void)
+bool free_page_filter_waits(void)
 {
+    return qatomic_read(&fpf.flushing) && get_clock() >= fpf.send_until;
+}
+
+/* The lock is free as soon as SET has had its turn. */
+static void fpf_give_way(void)
+{
+    int64_t end, start = get_clock();
+
+    qemu_mutex_lock(&fpf.lock);
+    qemu_mutex_unlock(&fpf.lock);
+    end = get_clock();
+    fpf.send_until = end + (end - start);
+}
+
+void free_page_filter_before_pages(void)
+{
+    if (free_page_filter_waits()) {
+        fpf_give_way();
+    }
     if (!fpf.first) {
         return;
     }
@@ -544,6 +584,7 @@ void free_page_filter_setup(void)
     }
 
     fpf.first = true;
+    fpf.send_until = 0;
     fpf.last_round_end = 0;
     WITH_QEMU_LOCK_GUARD(&fpf.lock) {
         fpf.wait_first_ms = 0;

@@ -3,10 +3,11 @@
  * Reports of free pages by an agent in the guest
  *
  * After each bitmap sync the filter is armed and the agent is asked, with the
- * epoch's number as the tag of the request.  What it answers is used in parts
- * of a GiB of the guest's memory, also where the answer breaks off: each piece
- * has a checksum of its own that covers the tag, so each was made after ARM
- * whatever becomes of the rest.
+ * epoch's number as the tag of the request, and asked again from time to time
+ * while the round lasts.  What it answers is used in parts of a GiB of the
+ * guest's memory, also where the answer breaks off: each piece has a checksum
+ * of its own that covers the tag, so each was made after ARM whatever becomes
+ * of the rest.
  *
  * The guest is not trusted, and not waited for but before the first page is
  * sent and before the guest is stopped, for a bounded time.  It may send
@@ -21,6 +22,7 @@
 #include "qemu/host-utils.h"
 #include "qemu/lockable.h"
 #include "qemu/module.h"
+#include "qemu/timer.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
 #include "qapi/visitor.h"
@@ -47,7 +49,13 @@ OBJECT_DECLARE_SIMPLE_TYPE(FreePageReport, FREE_PAGE_REPORT)
 #define FPR_WAIT_LAST_MS 100
 
 /* Nobody should wait for longer for a guest that does not answer */
-#define FPR_WAIT_MAX_MS 10000
+#define FPR_MAX_MS 10000
+
+/*
+ * The sooner it is known what was freed, the less of it is sent; but see
+ * fpr_rest().
+ */
+#define FPR_INTERVAL_MS 50
 
 struct FreePageReport {
     Object parent_obj;
@@ -55,6 +63,7 @@ struct FreePageReport {
     char *chardev;
     uint32_t wait_first_ms;
     uint32_t wait_last_ms;
+    uint32_t interval_ms;
     CharFrontend chr;
     IOThread *iothread;
     NotifierWithReturn precopy;
@@ -62,10 +71,14 @@ struct FreePageReport {
     /* What is left of the last request; written with the BQL held */
     uint8_t request[WIRE_REQUEST_LEN];
     int request_left;
+    /* Runs in the main loop */
+    QEMUTimer *again;
 
     /* Protects what follows */
     QemuMutex lock;
     struct wire_decoder decoder;
+    /* When it was asked for what it answers */
+    int64_t asked_ms;
     /* The epoch whose report is expected, 0 if none is */
     uint64_t epoch;
 };
@@ -83,7 +96,25 @@ static void fpr_expect(FreePageReport *fpr, uint64_t epoch)
     };
 
     wire_decoder_init(&fpr->decoder, &expect);
+    /* Whatever comes of this request, an earlier answer is no reason to ask. */
+    timer_del(fpr->again);
+    fpr->asked_ms = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
     fpr->epoch = epoch;
+}
+
+/*
+ * Called with the lock held: a report has come, ask for another one in a while.
+ * Where that takes long, for there are many pages or much else to do, the agent
+ * has half of the time at most.
+ */
+static void fpr_rest(FreePageReport *fpr)
+{
+    int64_t now = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+
+    if (fpr->interval_ms) {
+        timer_mod(fpr->again,
+                  now + MAX(fpr->interval_ms, now - fpr->asked_ms));
+    }
 }
 
 /* Called with the lock held */
@@ -130,6 +161,9 @@ static void fpr_read(void *opaque, const uint8_t *buf, int size)
     if (status != WIRE_MORE) {
         fpr_end(fpr, status);
     }
+    if (status == WIRE_DONE) {
+        fpr_rest(fpr);
+    }
 }
 
 /*
@@ -149,21 +183,16 @@ static bool fpr_flush_request(FreePageReport *fpr)
     return !fpr->request_left;
 }
 
-/* Called with the BQL held, the guest running */
-static void fpr_ask(FreePageReport *fpr)
+/* Called with the BQL held: whether somebody would answer */
+static bool fpr_can_ask(FreePageReport *fpr)
 {
-    uint64_t epoch;
+    return runstate_is_running() && qemu_chr_fe_backend_open(&fpr->chr) &&
+           fpr_flush_request(fpr);
+}
 
-    /* Nobody would answer, and the filter need not be armed. */
-    if (!qemu_chr_fe_backend_open(&fpr->chr) || !fpr_flush_request(fpr)) {
-        return;
-    }
-    epoch = free_page_filter_arm_for_report(fpr->wait_first_ms,
-                                            fpr->wait_last_ms);
-    if (!epoch) {
-        return;
-    }
-
+/* Called with the BQL held, when fpr_can_ask() */
+static void fpr_ask(FreePageReport *fpr, uint64_t epoch)
+{
     /* Before the request: the answer may come at once. */
     WITH_QEMU_LOCK_GUARD(&fpr->lock) {
         if (fpr->epoch) {
@@ -181,12 +210,37 @@ static int fpr_precopy_notify(NotifierWithReturn *n, void *data, Error **errp)
 {
     FreePageReport *fpr = container_of(n, FreePageReport, precopy);
     PrecopyNotifyData *pnd = data;
+    uint64_t epoch;
 
-    if (pnd->reason == PRECOPY_NOTIFY_AFTER_BITMAP_SYNC &&
-        runstate_is_running()) {
-        fpr_ask(fpr);
+    /* The filter need not be armed if nobody can be asked. */
+    if (pnd->reason == PRECOPY_NOTIFY_AFTER_BITMAP_SYNC && fpr_can_ask(fpr)) {
+        epoch = free_page_filter_arm_for_report(fpr->wait_first_ms,
+                                                fpr->wait_last_ms);
+        if (epoch) {
+            fpr_ask(fpr, epoch);
+        }
     }
     return 0;
+}
+
+/* QEMUTimerCB, called with the BQL held */
+static void fpr_ask_again(void *opaque)
+{
+    FreePageReport *fpr = opaque;
+    uint64_t epoch = 0;
+
+    if (!fpr_can_ask(fpr)) {
+        return;
+    }
+    WITH_QEMU_LOCK_GUARD(&fpr->lock) {
+        /* A sync came just before the timer's turn, and it was asked then. */
+        if (!fpr->epoch) {
+            epoch = free_page_filter_ask_again();
+        }
+    }
+    if (epoch) {
+        fpr_ask(fpr, epoch);
+    }
 }
 
 /* Called in the object's own thread: a new peer, to which nothing was sent */
@@ -253,6 +307,7 @@ static void fpr_finalize(Object *obj)
     if (fpr->iothread) {
         iothread_stop(fpr->iothread);
     }
+    timer_free(fpr->again);
     qemu_chr_fe_deinit(&fpr->chr, false);
     if (fpr->iothread) {
         iothread_destroy(fpr->iothread);
@@ -278,16 +333,16 @@ static void fpr_set_chardev(Object *obj, const char *value, Error **errp)
     fpr->chardev = g_strdup(value);
 }
 
-static void fpr_get_wait(Object *obj, Visitor *v, const char *name,
-                         void *opaque, Error **errp)
+static void fpr_get_ms(Object *obj, Visitor *v, const char *name,
+                       void *opaque, Error **errp)
 {
     uint32_t *ms = (void *)obj + (uintptr_t)opaque;
 
     visit_type_uint32(v, name, ms, errp);
 }
 
-static void fpr_set_wait(Object *obj, Visitor *v, const char *name,
-                         void *opaque, Error **errp)
+static void fpr_set_ms(Object *obj, Visitor *v, const char *name,
+                       void *opaque, Error **errp)
 {
     uint32_t *ms = (void *)obj + (uintptr_t)opaque;
     uint32_t value;
@@ -295,10 +350,9 @@ static void fpr_set_wait(Object *obj, Visitor *v, const char *name,
     if (!visit_type_uint32(v, name, &value, errp)) {
         return;
     }
-    if (value > FPR_WAIT_MAX_MS) {
-        error_setg(errp, "free-page-report: '%s' is %u ms, but no migration "
-                   "should wait for more than %u", name, value,
-                   FPR_WAIT_MAX_MS);
+    if (value > FPR_MAX_MS) {
+        error_setg(errp, "free-page-report: '%s' is %u ms, but %u is the most "
+                   "that makes sense", name, value, FPR_MAX_MS);
         return;
     }
     *ms = value;
@@ -309,8 +363,10 @@ static void fpr_init(Object *obj)
     FreePageReport *fpr = FREE_PAGE_REPORT(obj);
 
     qemu_mutex_init(&fpr->lock);
+    fpr->again = timer_new_ms(QEMU_CLOCK_REALTIME, fpr_ask_again, fpr);
     fpr->wait_first_ms = FPR_WAIT_FIRST_MS;
     fpr->wait_last_ms = FPR_WAIT_LAST_MS;
+    fpr->interval_ms = FPR_INTERVAL_MS;
 }
 
 static void fpr_class_init(ObjectClass *oc, FreePageClassData *data)
@@ -320,11 +376,14 @@ static void fpr_class_init(ObjectClass *oc, FreePageClassData *data)
     object_class_property_add_str(oc, "chardev", fpr_get_chardev,
                                   fpr_set_chardev);
     object_class_property_add(oc, "wait-first-report", "uint32",
-                              fpr_get_wait, fpr_set_wait, NULL,
+                              fpr_get_ms, fpr_set_ms, NULL,
                               (void *)offsetof(FreePageReport, wait_first_ms));
     object_class_property_add(oc, "wait-last-report", "uint32",
-                              fpr_get_wait, fpr_set_wait, NULL,
+                              fpr_get_ms, fpr_set_ms, NULL,
                               (void *)offsetof(FreePageReport, wait_last_ms));
+    object_class_property_add(oc, "report-interval", "uint32",
+                              fpr_get_ms, fpr_set_ms, NULL,
+                              (void *)offsetof(FreePageReport, interval_ms));
     ucc->complete = fpr_complete;
 }
 

@@ -42,6 +42,7 @@ enum op {
 	OP_FLUSH,
 	OP_WAIT,
 	OP_END,		/* the migration ends, and may begin again */
+	OP_TIMER,	/* the agent has rested */
 	NR_OPS,
 };
 
@@ -56,6 +57,7 @@ struct named {
 static struct world {
 	/* Settings, from the input */
 	bool not_running, closed, arm_fails, set_fails, blocked, cancelled, opaque_blocks;
+	bool little_left;
 	uint8_t write_limit;
 	uint8_t confirms;	/* which pages KVM confirms, a pattern of 8 */
 
@@ -236,6 +238,11 @@ int64_t qemu_clock_get_ms(int clock)
 {
 	(void)clock;
 	return world.now_ms;
+}
+
+uint64_t ram_bytes_remaining(void)
+{
+	return world.little_left ? THRESHOLD : THRESHOLD + 1;
 }
 
 int64_t get_clock(void)
@@ -468,6 +475,7 @@ static void set_up(struct input *input)
 	world.set_fails = settings & 8;
 	world.blocked = settings & 16;
 	world.cancelled = settings & 32;
+	world.little_left = settings & 128;
 	world.write_limit = settings & 64 ? (uint8_t)input_number(input, 1) : 255;
 	world.confirms = (uint8_t)input_number(input, 1);
 }
@@ -512,13 +520,32 @@ static void ask_for_last_round(uint64_t left)
 
 static void wait_for_report(struct input *input)
 {
+	uint64_t how = input_number(input, 1);
 	int64_t start = world.now_ms;
 
-	if (input_number(input, 1) & 1)
-		free_page_filter_wait_first_report();
-	else
+	if (how & 1) {
+		/* As if another thread were at that point: nobody may be waited for twice. */
+		fpf.flushing = how & 2;
+		free_page_filter_before_pages();
+		fpf.flushing = false;
+	} else {
 		ask_for_last_round(input_number(input, 3));
+	}
 	MUST(world.now_ms - start <= WAIT_MS);
+}
+
+/* Only in an epoch that goes on, and not before the agent has answered and rested. */
+static void ask_again(void)
+{
+	uint64_t epoch = world.epoch, asked = object.epoch;
+
+	if (!object.again->pending)
+		return;
+	MUST(object.again->expires_ms >= object.asked_ms + object.interval_ms);
+	object.again->pending = false;
+	object.again->expired(object.again->opaque);
+	MUST(world.epoch == epoch);
+	MUST(object.epoch == asked || (!asked && epoch && object.epoch == epoch && !world.little_left));
 }
 
 static void end_migration(struct input *input)
@@ -562,6 +589,9 @@ static void run_op(enum op op, struct input *input)
 		break;
 	case OP_END:
 		end_migration(input);
+		break;
+	case OP_TIMER:
+		ask_again();
 		break;
 	case NR_OPS:
 		break;

@@ -69,10 +69,21 @@ static inline void qemu_mutex_destroy(QemuMutex *lock)
 	MUST(!lock->held);
 }
 
-static inline QemuMutex *stand_in_lock(QemuMutex *lock)
+static inline void qemu_mutex_lock(QemuMutex *lock)
 {
 	MUST(!lock->held);
 	lock->held = true;
+}
+
+static inline void qemu_mutex_unlock(QemuMutex *lock)
+{
+	MUST(lock->held);
+	lock->held = false;
+}
+
+static inline QemuMutex *stand_in_lock(QemuMutex *lock)
+{
+	qemu_mutex_lock(lock);
 	return lock;
 }
 
@@ -80,8 +91,7 @@ static inline void stand_in_unlock(QemuMutex **lock)
 {
 	if (!*lock)
 		return;
-	MUST((*lock)->held);
-	(*lock)->held = false;
+	qemu_mutex_unlock(*lock);
 	*lock = NULL;
 }
 
@@ -173,6 +183,38 @@ static inline long bitmap_count_one(const unsigned long *map, unsigned long nbit
 		count += __builtin_popcountl(map[i] & bits_of_word(i, 0, nbits));
 	return count;
 }
+
+/* Timers, which go off when the fuzzer has them do so. */
+
+typedef struct QEMUTimer {
+	void (*expired)(void *opaque);
+	void *opaque;
+	bool pending;
+	int64_t expires_ms;
+} QEMUTimer;
+
+static inline QEMUTimer *timer_new_ms(int clock, void (*expired)(void *), void *opaque)
+{
+	QEMUTimer *timer = calloc(1, sizeof(*timer));
+
+	(void)clock;
+	timer->expired = expired;
+	timer->opaque = opaque;
+	return timer;
+}
+
+static inline void timer_mod(QEMUTimer *timer, int64_t expires_ms)
+{
+	timer->pending = true;
+	timer->expires_ms = expires_ms;
+}
+
+static inline void timer_del(QEMUTimer *timer)
+{
+	timer->pending = false;
+}
+
+#define timer_free(timer)		free(timer)
 
 /* What is told, and to whom */
 
@@ -303,6 +345,7 @@ MigrationState *migrate_get_current(void);
 uint64_t migrate_downtime_limit(void);
 int64_t qemu_clock_get_ms(int clock);
 int64_t get_clock(void);
+uint64_t ram_bytes_remaining(void);
 RAMBlock *qemu_ram_block_from_host(void *host, bool round, ram_addr_t *offset);
 size_t qemu_ram_pagesize(RAMBlock *rb);
 

@@ -63,6 +63,18 @@ uint64_t free_page_filter_arm_for_report(uint32_t wait_first_ms,
                                          uint32_t wait_last_ms);
 
 /**
+ * free_page_filter_ask_again: before another report of an epoch is asked for
+ *
+ * What the guest has freed since the last one, and not written since the epoch
+ * began, need not be sent in this round either.  The same epoch serves: like
+ * the first one, the report is asked for after ARM and the last bitmap sync.
+ *
+ * Called with the BQL held and the guest running.  Returns the epoch's number,
+ * or 0 if it is over or so little is left that a sync is near.
+ */
+uint64_t free_page_filter_ask_again(void);
+
+/**
  * free_page_filter_report: pages that the guest reported free
  * @epoch: the epoch in which the report was asked for
  * @gpa: guest physical address of the first page; the pages lie within an
@@ -83,7 +95,7 @@ bool free_page_filter_report(uint64_t epoch, hwaddr gpa,
  */
 void free_page_filter_report_done(uint64_t epoch, bool complete);
 
-/* For the migration of RAM; called with the BQL held, but for the last two */
+/* For the migration of RAM; called with the BQL held, but where it says so */
 
 /**
  * free_page_filter_setup: a migration begins
@@ -99,14 +111,27 @@ void free_page_filter_setup(void);
 void free_page_filter_end_epoch(void);
 
 /**
- * free_page_filter_wait_first_report: wait, for a bounded time, before pages
- * are sent
+ * free_page_filter_before_pages: wait, for a bounded time, before sending pages
  *
- * A page that is sent before it is reported free was sent in vain.  Called by
- * the migration thread without the BQL, which the device needs that brings
- * the report.  Does nothing after the first time in a migration.
+ * A page that is sent before it is reported free was sent in vain.  So this
+ * waits for the first report, the first time in a migration, and always for
+ * hints and reports that came and are not yet used.  Called by the migration
+ * thread without the BQL, which the device needs that brings the report, and
+ * without the bitmap's lock.
  */
-void free_page_filter_wait_first_report(void);
+void free_page_filter_before_pages(void);
+
+/**
+ * free_page_filter_waits: whether the migration thread should unlock the bitmap
+ *
+ * Locks are not fair: a thread that unlocks the bitmap and locks it again to
+ * send more pages leaves hints and reports waiting for several times as long as
+ * it holds it, while pages are sent that they name.  It has to call
+ * free_page_filter_before_pages() in between, and loses no more than half of
+ * its time by that, however many hints or reports the guest makes.  Called by
+ * the migration thread with the bitmap's lock and without the BQL.
+ */
+bool free_page_filter_waits(void);
 
 /**
  * free_page_filter_pending_exact: one more round before the guest is stopped
@@ -117,7 +142,7 @@ void free_page_filter_wait_first_report(void);
  * more round.  In it the pages that the report did not drop are sent while the
  * guest still runs, so that it stands still only for what it wrote meanwhile.
  * Once in a migration, for it may be by chance that so little was left.
- * Called like free_page_filter_wait_first_report(), after a bitmap sync.
+ * Called like free_page_filter_before_pages(), after a bitmap sync.
  *
  * Returns @remaining, or, for one more round, just so much that the guest is
  * not stopped.
