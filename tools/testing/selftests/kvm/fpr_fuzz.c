@@ -1139,11 +1139,21 @@ static bool join(pthread_t thread)
 	return !pthread_timedjoin_np(thread, NULL, &limit);
 }
 
+/* The kernel's log gets the stacks of all blocked tasks, and of all CPUs. */
+static void show_stacks(void)
+{
+	int fd = open("/proc/sysrq-trigger", O_WRONLY);
+
+	if (fd < 0 || write(fd, "w", 1) != 1 || write(fd, "l", 1) != 1)
+		perror("/proc/sysrq-trigger");
+}
+
 static void __noreturn bail_out(const char *who, unsigned int number,
 				const char *where)
 {
 	printf("Bail out! seed %lu, life %lu: %s %u is stuck in %s\n", seed, life.number,
 	       who, number, where);
+	show_stacks();
 	_exit(KSFT_FAIL);
 }
 
