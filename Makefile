@@ -83,7 +83,7 @@ bench: machine packages ## Measure what the filter costs, in instructions
 .PHONY: stress
 stress: machine packages ## Hunt for lost writes, with new random choices each time
 	lab/run --timeout $$(($(SECONDS) + 300)) -- \
-		lab/tests/stress_test $$(scripts/build-selftests) $(SECONDS) $(SEED)
+		$$(scripts/build-selftests)/fpr_stress -t $(SECONDS) $(if $(SEED),-s $(SEED))
 
 # Choice of "make soak", "make fuzz" and "make fuzz-decoders".
 MINUTES ?= 10

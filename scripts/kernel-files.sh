@@ -11,4 +11,4 @@ kernel_files=(include/uapi/linux/kvm_fpr.h include/linux/kvm_fpr_types.h include
 	arch/x86/kvm/free_page_filter.c)
 # shellcheck disable=SC2034
 kernel_tests=(tools/testing/selftests/kvm/{fpr_test,fpr_walk_test,fpr_stress}.c
-	tools/testing/selftests/kvm/{fpr_random,fpr_options,fpr_lost_vcpu}.h)
+	tools/testing/selftests/kvm/{fpr_random,fpr_options}.h)
