@@ -83,6 +83,12 @@
 /* Hints to gather at most, so that the first ones do not come too late */
 #define FPF_MAX_HINTS 8
 
+/*
+ * Where a sync leaves less than so many times of what can be sent while the
+ * guest stands still, the report that follows may leave little enough.
+ */
+#define FPF_NEAR 2
+
 /* How soon a cancelled migration is noticed that waits for a report */
 #define FPF_WAIT_STEP_MS 50
 
@@ -481,7 +487,7 @@ uint64_t free_page_filter_pending_exact(uint64_t remaining)
     uint64_t threshold = migrate_get_current()->threshold_size;
 
     if (!fpf.users || fpf.last_round_end || !remaining ||
-        remaining >= threshold) {
+        remaining >= FPF_NEAR * threshold) {
         return remaining;
     }
 
@@ -490,6 +496,10 @@ uint64_t free_page_filter_pending_exact(uint64_t remaining)
         return remaining;
     }
     fpf_wait_reports(fpf.wait_last_ms);
+    remaining = ram_bytes_remaining();
+    if (remaining >= threshold) {
+        return remaining;
+    }
 
     /* It may take as long as it could with the guest stopped, but no longer. */
     fpf.last_round_end = qemu_clock_get_ms(QEMU_CLOCK_REALTIME) +

@@ -10,10 +10,10 @@
  * of the rest.
  *
  * The guest is not trusted, and not waited for but before the first page is
- * sent and before the guest is stopped, for a bounded time.  It may send
- * anything at any time: the decoder keeps one piece at most and skips what does
- * not answer the last request.  All of that runs in a thread of its own,
- * without the BQL.
+ * sent and before it is decided whether the guest is stopped, for a bounded
+ * time.  It may send anything at any time: the decoder keeps one piece at most
+ * and skips what does not answer the last request.  All of that runs in a
+ * thread of its own, without the BQL.
  */
 
 #include "qemu/osdep.h"

@@ -242,7 +242,7 @@ int64_t qemu_clock_get_ms(int clock)
 
 uint64_t ram_bytes_remaining(void)
 {
-	return world.little_left ? THRESHOLD : THRESHOLD + 1;
+	return world.little_left ? THRESHOLD - 1 : THRESHOLD + 1;
 }
 
 int64_t get_clock(void)
@@ -505,13 +505,19 @@ static void hint(struct input *input)
 	free_page_filter_hint(gpa, size);
 }
 
-/* All that the filter may do to what is left is to keep it from being too little to go on. */
+/*
+ * All that the filter may do to what is left is to look at it again after a report, and to
+ * keep it from being too little to go on, in a last round that begins when it is so little.
+ */
 static void ask_for_last_round(uint64_t left)
 {
+	bool begun = fpf.last_round_end;
 	uint64_t exact = free_page_filter_pending_exact(left);
 	uint64_t estimate = free_page_filter_pending_estimate(left);
 
-	MUST(exact == left || (left && left < THRESHOLD && exact == THRESHOLD));
+	MUST(exact == left || (left && left < FPF_NEAR * THRESHOLD &&
+			       exact == (world.little_left ? THRESHOLD : ram_bytes_remaining())));
+	MUST(begun || !fpf.last_round_end || world.little_left);
 	MUST(estimate == left || (left && left < THRESHOLD && estimate == THRESHOLD));
 	world.now_ms += WAIT_MS;
 	MUST(free_page_filter_pending_estimate(left) == left);

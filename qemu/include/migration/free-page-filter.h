@@ -54,7 +54,7 @@ void free_page_filter_flush(void);
  * free_page_filter_arm_for_report: begin an epoch, before a report is asked for
  * @wait_first_ms: how long a report is worth waiting for before the first page
  *                 is sent
- * @wait_last_ms: the same before the guest is stopped
+ * @wait_last_ms: the same before it is decided whether the guest is stopped
  *
  * Called with the BQL held and the guest running, after a bitmap sync.
  * Returns the epoch's number, or 0 if no report must be asked for.
@@ -137,15 +137,16 @@ bool free_page_filter_waits(void);
  * free_page_filter_pending_exact: one more round before the guest is stopped
  * @remaining: size of the pages that are still to be sent, in bytes
  *
- * The first time that so little is left that the guest would be stopped, wait,
- * for a bounded time, for the report of the bitmap sync before, and ask for one
- * more round.  In it the pages that the report did not drop are sent while the
- * guest still runs, so that it stands still only for what it wrote meanwhile.
- * Once in a migration, for it may be by chance that so little was left.
+ * The report of the bitmap sync before decides whether so little is left that
+ * the guest could be stopped: where that is near, wait for it, for a bounded
+ * time.  The first time that it is so little, ask for one more round.  In it
+ * the pages that the report did not drop are sent while the guest still runs,
+ * so that it stands still only for what it wrote meanwhile.  Once in a
+ * migration, for it may be by chance that so little was left.
  * Called like free_page_filter_before_pages(), after a bitmap sync.
  *
- * Returns @remaining, or, for one more round, just so much that the guest is
- * not stopped.
+ * Returns what is still to be sent, or, for one more round, just so much that
+ * the guest is not stopped.
  */
 uint64_t free_page_filter_pending_exact(uint64_t remaining);
 
@@ -156,7 +157,8 @@ uint64_t free_page_filter_pending_exact(uint64_t remaining);
  * It ends after the downtime limit at the latest.  The next bitmap sync comes
  * after it.  Called by the migration thread.
  *
- * Returns as free_page_filter_pending_exact() does.
+ * Returns @remaining, or, while the round lasts, at least so much that it goes
+ * on.
  */
 uint64_t free_page_filter_pending_estimate(uint64_t remaining);
 
