@@ -437,17 +437,20 @@ uint64_t free_page_filter_ask_again(void)
     return fpf.epoch;
 }
 
-/* Called with the lock held, but not with the BQL */
+/* Called by the migration thread with the lock held, but not with the BQL */
 static void fpf_wait_reports(uint32_t ms)
 {
     int64_t start = qemu_clock_get_ms(QEMU_CLOCK_REALTIME), now = start;
+    MigrationState *s = migrate_get_current();
 
     while (fpf.outstanding && now < start + ms &&
-           migrate_get_current()->state == MIGRATION_STATUS_ACTIVE) {
+           s->state == MIGRATION_STATUS_ACTIVE) {
         qemu_cond_timedwait(&fpf.report_done, &fpf.lock,
                             MIN(start + ms - now, FPF_WAIT_STEP_MS));
         now = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
     }
+    /* The bandwidth, and by it the threshold, is measured without the wait. */
+    s->iteration_start_time += now - start;
     stat64_add(&fpf.waited_ms, now - start);
     trace_free_page_filter_wait(fpf.epoch, now - start, fpf.outstanding);
 }

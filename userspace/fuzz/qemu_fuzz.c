@@ -527,7 +527,7 @@ static void ask_for_last_round(uint64_t left)
 static void wait_for_report(struct input *input)
 {
 	uint64_t how = input_number(input, 1);
-	int64_t start = world.now_ms;
+	int64_t start = world.now_ms, measured_from = migrate_get_current()->iteration_start_time;
 
 	if (how & 1) {
 		/* As if another thread were at that point: nobody may be waited for twice. */
@@ -538,6 +538,8 @@ static void wait_for_report(struct input *input)
 		ask_for_last_round(input_number(input, 3));
 	}
 	MUST(world.now_ms - start <= WAIT_MS);
+	/* For the bandwidth, that time has not passed. */
+	MUST(world.now_ms - start == migrate_get_current()->iteration_start_time - measured_from);
 }
 
 /* Only in an epoch that goes on, and not before the agent has answered and rested. */

@@ -304,7 +304,11 @@ struct Notifier {
 };
 
 typedef struct PrecopyNotifyData { int reason; } PrecopyNotifyData;
-typedef struct MigrationState { int state; uint64_t threshold_size; } MigrationState;
+typedef struct MigrationState {
+	int state;
+	uint64_t threshold_size;
+	int64_t iteration_start_time;
+} MigrationState;
 typedef struct MachineState { void *cgs; } MachineState;
 
 typedef struct RAMBlock {
