@@ -85,9 +85,10 @@
 
 /*
  * Where a sync leaves less than so many times of what can be sent while the
- * guest stands still, the report that follows may leave little enough.
+ * guest stands still, a report takes a good part of the round to come, and what
+ * it leaves may be little enough.
  */
-#define FPF_NEAR 2
+#define FPF_NEAR 4
 
 /* How soon a cancelled migration is noticed that waits for a report */
 #define FPF_WAIT_STEP_MS 50
