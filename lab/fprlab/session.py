@@ -59,8 +59,7 @@ def host_mib(guest_mib: int) -> int:
 def host_command(memory_mib: int, timeout: int, kvm: str) -> list[str]:
     """The beginning of a command line that boots L1 for migrations."""
     return [
-        # One CPU: with two, one boot of three broke 4 of 30 migrations, plain ones and
-        # stock hints included. Why is not known.
+        # One CPU, so that scripts/check can run another suite beside it on two cores.
         str(TOP / "lab/run"), "--kvm", kvm, "--cpus", "1", "--memory", str(memory_mib),
         *(f"--module={name}" for name in HOST_MODULES), "--timeout", str(timeout), "--",
     ]
