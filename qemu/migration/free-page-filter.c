@@ -105,9 +105,13 @@ static struct {
     QemuCond report_done;
     /* Reports that were asked for in this epoch and have not ended */
     unsigned int outstanding;
+    /* When the last one of them was asked for */
+    int64_t asked_ms;
     /* For how many ms they are worth waiting for */
     uint32_t wait_first_ms;
     uint32_t wait_last_ms;
+    /* One was waited for in vain, and none has come as soon since */
+    bool late;
     /* Hints are used as without the filter */
     bool stock;
     /* 0: no epoch, hints are ignored */
@@ -406,6 +410,13 @@ bool free_page_filter_arm(bool gpa, bool poison)
     return fpf_begin_epoch();
 }
 
+/* Called with the lock held */
+static void fpf_expect_report(void)
+{
+    fpf.outstanding++;
+    fpf.asked_ms = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+}
+
 uint64_t free_page_filter_arm_for_report(uint32_t wait_first_ms,
                                          uint32_t wait_last_ms)
 {
@@ -420,7 +431,7 @@ uint64_t free_page_filter_arm_for_report(uint32_t wait_first_ms,
     if (!fpf_begin_epoch()) {
         return 0;
     }
-    fpf.outstanding++;
+    fpf_expect_report();
     fpf.wait_first_ms = wait_first_ms;
     fpf.wait_last_ms = wait_last_ms;
     return fpf.epoch;
@@ -434,7 +445,7 @@ uint64_t free_page_filter_ask_again(void)
         ram_bytes_remaining() <= migrate_get_current()->threshold_size) {
         return 0;
     }
-    fpf.outstanding++;
+    fpf_expect_report();
     return fpf.epoch;
 }
 
@@ -450,6 +461,7 @@ static void fpf_wait_reports(uint32_t ms)
                             MIN(start + ms - now, FPF_WAIT_STEP_MS));
         now = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
     }
+    fpf.late |= fpf.outstanding > 0;
     /* The bandwidth, and by it the threshold, is measured without the wait. */
     s->iteration_start_time += now - start;
     stat64_add(&fpf.waited_ms, now - start);
@@ -499,7 +511,10 @@ uint64_t free_page_filter_pending_exact(uint64_t remaining)
     if (!fpf.wait_last_ms) {
         return remaining;
     }
-    fpf_wait_reports(fpf.wait_last_ms);
+    /* There may be many short rounds: do not wait in vain in each of them. */
+    if (!fpf.late) {
+        fpf_wait_reports(fpf.wait_last_ms);
+    }
     remaining = ram_bytes_remaining();
     if (remaining >= threshold) {
         return remaining;
@@ -543,6 +558,8 @@ bool free_page_filter_report(uint64_t epoch, hwaddr gpa,
 
 void free_page_filter_report_done(uint64_t epoch, bool complete)
 {
+    int64_t now;
+
     QEMU_LOCK_GUARD(&fpf.lock);
 
     if (!epoch || epoch != fpf.epoch) {
@@ -554,12 +571,12 @@ void free_page_filter_report_done(uint64_t epoch, bool complete)
     if (!complete) {
         stat64_add(&fpf.discarded_reports, 1);
     } else {
+        now = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
         if (!stat64_get(&fpf.reports)) {
-            stat64_set(&fpf.first_report_ms,
-                       qemu_clock_get_ms(QEMU_CLOCK_REALTIME) -
-                       fpf.setup_time);
+            stat64_set(&fpf.first_report_ms, now - fpf.setup_time);
         }
         stat64_add(&fpf.reports, 1);
+        fpf.late &= now - fpf.asked_ms > fpf.wait_last_ms;
     }
     /* Nothing more comes of this one, be it good or bad. */
     fpf.outstanding--;
@@ -603,6 +620,7 @@ void free_page_filter_setup(void)
     WITH_QEMU_LOCK_GUARD(&fpf.lock) {
         fpf.wait_first_ms = 0;
         fpf.wait_last_ms = 0;
+        fpf.late = false;
     }
     fpf.setup_time = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
     stat64_set(&fpf.epochs, 0);

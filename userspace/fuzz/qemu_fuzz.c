@@ -527,6 +527,7 @@ static void ask_for_last_round(uint64_t left)
 static void wait_for_report(struct input *input)
 {
 	uint64_t how = input_number(input, 1);
+	bool late = fpf.late;
 	int64_t start = world.now_ms, measured_from = migrate_get_current()->iteration_start_time;
 
 	if (how & 1) {
@@ -536,6 +537,7 @@ static void wait_for_report(struct input *input)
 		fpf.flushing = false;
 	} else {
 		ask_for_last_round(input_number(input, 3));
+		MUST(!late || world.now_ms == start);
 	}
 	MUST(world.now_ms - start <= WAIT_MS);
 	/* For the bandwidth, that time has not passed. */

@@ -142,7 +142,8 @@ bool free_page_filter_waits(void);
  * time.  The first time that it is so little, ask for one more round.  In it
  * the pages that the report did not drop are sent while the guest still runs,
  * so that it stands still only for what it wrote meanwhile.  Once in a
- * migration, for it may be by chance that so little was left.
+ * migration, for it may be by chance that so little was left.  Reports are not
+ * waited for after one did not come in time, until one does.
  * Called like free_page_filter_before_pages(), after a bitmap sync.
  *
  * Returns what is still to be sent, or, for one more round, just so much that
