@@ -226,6 +226,29 @@ static void read_config(void)
 		die("read /config: arg, cwd and out are needed");
 }
 
+/* CPUs */
+
+/*
+ * The kernel was told to start the first one only (see lab/run). Another has a
+ * file "online" that the first one lacks.
+ */
+static void start_cpus(void)
+{
+	char path[64];
+
+	for (unsigned int cpu = 1;; cpu++) {
+		int fd;
+
+		snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%u/online", cpu);
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+		if (fd < 0 && errno == ENOENT)
+			return;
+		if (fd < 0 || write(fd, "1", 1) != 1)
+			die("start CPU %u: %m", cpu);
+		close(fd);
+	}
+}
+
 /* Modules */
 
 static unsigned int cpu_virtualization(void)
@@ -686,6 +709,7 @@ int main(void)
 	ctl_fd = wait_for_port("fpr.ctl");
 	data_fd = wait_for_port("fpr.data");
 	read_config();
+	start_cpus();
 	load_modules();
 	mount_root();
 	finish_system();
