@@ -210,7 +210,9 @@ static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
 /* Of the slots: where they are.  Taken inside log_lock. */
 static pthread_rwlock_t place_lock = PTHREAD_RWLOCK_INITIALIZER;
 
-/* The slot that a slot of the other address space lies over; the changer's. */
+/* Held over each change of the slots, for as long as it takes.  Outside the two. */
+static pthread_mutex_t change_lock = PTHREAD_MUTEX_INITIALIZER;
+/* The slot that a slot of the other address space lies over, under change_lock. */
 static struct slot *overlaid;
 
 static const struct {
@@ -319,7 +321,7 @@ static bool test_bit64(const uint64_t *bitmap, unsigned int n)
 	return bitmap[n / 64] >> (n % 64) & 1;
 }
 
-/* The changer */
+/* What changes the slots: the changer, and at times an agent */
 
 static void set_region(uint32_t id, uint32_t flags, unsigned int base,
 		       unsigned int npages, void *mem)
@@ -434,23 +436,29 @@ static void restore_slots(uint64_t *rng)
 	}
 }
 
+static void change_something(uint64_t *rng, struct slot *s)
+{
+	pthread_mutex_lock(&change_lock);
+	if (round.changes == CHANGING && one_in(rng, 4))
+		change_or_lose_log(rng, s);
+	else if (round.changes != STILL && s->present && one_in(rng, 4))
+		move_slot(rng, s);
+	else
+		zap_mappings(rng, s);
+	pthread_mutex_unlock(&change_lock);
+}
+
 static void change(uint64_t *rng)
 {
-	struct slot *s;
-
 	while (!round_is_over()) {
-		s = &slots[below(rng, ARRAY_SIZE(slots))];
-		if (round.changes == CHANGING && one_in(rng, 4))
-			change_or_lose_log(rng, s);
-		else if (round.changes != STILL && s->present && one_in(rng, 4))
-			move_slot(rng, s);
-		else
-			zap_mappings(rng, s);
+		change_something(rng, &slots[below(rng, ARRAY_SIZE(slots))]);
 		nap(rng);
 	}
+	pthread_mutex_lock(&change_lock);
 	remove_overlay();
 	if (one_in(rng, 2))
 		restore_slots(rng);
+	pthread_mutex_unlock(&change_lock);
 }
 
 /* The sender */
@@ -796,6 +804,20 @@ static void hand_over_stale(struct agent *a)
 		       a->stale_epoch, err);
 }
 
+/*
+ * A move between a report's reading and SET, when its gfns are other pages: the
+ * changer hits that moment too seldom where it shares a CPU with the agent.
+ */
+static void move_under_report(uint64_t *rng)
+{
+	struct slot *s = &slots[below(rng, ARRAY_SIZE(slots))];
+
+	pthread_mutex_lock(&change_lock);
+	if (s->present)
+		move_slot(rng, s);
+	pthread_mutex_unlock(&change_lock);
+}
+
 static void run_agent(uint64_t *rng, struct agent *a)
 {
 	while (!round_is_over()) {
@@ -803,6 +825,8 @@ static void run_agent(uint64_t *rng, struct agent *a)
 			do {
 				nap(rng);
 				take_report(rng, a);
+				if (round.changes != STILL && one_in(rng, 4))
+					move_under_report(rng);
 				nap(rng);
 				hand_over(a);
 			} while (!round_is_over() && one_in(rng, 2));
