@@ -12,7 +12,7 @@ from .machine import Machine, crashed
 from .migration import ENDS
 from .network import Network
 
-CRASH_LIMIT = 30.0  # seconds
+CRASH_LIMIT = 120.0  # seconds
 MIN_DISK_MIB = 1
 
 

@@ -12,7 +12,7 @@ from .machine import KERNEL_TROUBLE
 from .ram import GuestRam
 
 MEMORY = "memfd:guest-memory"
-START_TIMEOUT = 60.0
+START_TIMEOUT = 180.0
 # An emulated host stands still for long. A reset is a triple fault, which ends the VMM.
 KERNEL_COMMAND_LINE = " ".join((
     "console=ttyS0 loglevel=5 panic=-1 oops=panic panic_on_warn=1 reboot=t acpi=off",
