@@ -167,6 +167,23 @@ void bitmap_release(struct bitmap *bitmap)
 	bitmap->bits = NULL;
 }
 
+enum fpr_status bitmap_cut(struct bitmap *bitmap, uint64_t pages)
+{
+	uint64_t has = bitmap->len * 8;
+	size_t i = (size_t)(pages / 8);
+
+	if (pages > has || has - pages >= WORD_PAGES) {
+		warnx("--size: %llu pages, but the bitmap has %llu: only pages of its last 64-bit word can be cut off",
+		      (unsigned long long)pages, (unsigned long long)has);
+		return FPR_ERROR;
+	}
+	if (pages % 8)
+		bitmap->bits[i++] &= (uint8_t)((1U << pages % 8) - 1);
+	memset(bitmap->bits + i, 0, bitmap->len - i);
+	bitmap->nr_pages = pages;
+	return FPR_OK;
+}
+
 uint64_t bitmap_word(const struct bitmap *bitmap, size_t index)
 {
 	return index < bitmap->len / WORD ? wire_get(bitmap->bits + index * WORD, WORD) : 0;

@@ -55,6 +55,13 @@ enum fpr_status bitmap_read(struct bitmap *bitmap, struct report_source *source,
 
 void bitmap_release(struct bitmap *bitmap);
 
+/**
+ * bitmap_cut - make it end after @pages pages
+ *
+ * Only pages of its last word may be cut off.  Bits behind them are cleared.
+ */
+enum fpr_status bitmap_cut(struct bitmap *bitmap, uint64_t pages);
+
 /** bitmap_count - how many pages it names */
 uint64_t bitmap_count(const struct bitmap *bitmap);
 

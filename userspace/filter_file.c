@@ -23,6 +23,7 @@
 struct file_job {
 	struct filter filter;
 	struct report_source source;
+	enum bitmap_format format;
 	struct bitmap bitmap;
 	struct filter_range range;
 	bool armed;		/* here, rather than by the caller */
@@ -66,7 +67,7 @@ static enum fpr_status read_stored(struct file_job *job)
 	enum fpr_status status = report_open(&job->source, job->source.name);
 
 	if (!status)
-		status = bitmap_read(&job->bitmap, &job->source, BITMAP_ANY);
+		status = bitmap_read(&job->bitmap, &job->source, job->format);
 	return status ? status : agree_on_epoch(job);
 }
 
@@ -83,7 +84,7 @@ static enum fpr_status arm_and_read(struct file_job *job)
 	job->armed = true;
 	status = report_check_fresh(&job->source);
 	if (!status)
-		status = bitmap_read(&job->bitmap, &job->source, BITMAP_ANY);
+		status = bitmap_read(&job->bitmap, &job->source, job->format);
 	return status ? status : agree_on_epoch(job);
 }
 
@@ -127,6 +128,8 @@ enum fpr_status filter_file_run(const struct cli_args *args)
 	bool stored;
 
 	status = cli_epoch(args, &job.range.epoch);
+	if (!status)
+		status = bitmap_parse_format("--from", args->option[OPT_FROM], &job.format);
 	if (status)
 		return status;
 	stored = job.range.epoch || is_stored(job.source.name);

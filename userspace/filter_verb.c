@@ -223,6 +223,7 @@ static const struct {
 	{ OPT_MAP, "--map", "pagemap" },
 	{ OPT_ZERO_DESTINATION, "--zero-destination", "pagemap" },
 	{ OPT_EPOCH, "--epoch", "FILE" },
+	{ OPT_FROM, "--from", "FILE" },
 };
 
 #define NR_SOURCE_OPTIONS	(sizeof(source_options) / sizeof(source_options[0]))

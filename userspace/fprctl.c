@@ -136,9 +136,12 @@ static enum fpr_status run_disarm(const struct cli_args *args)
 #define BITMAP_FORMATS							\
 "FILE, or - for stdin, is in one of two formats:\n"			\
 "  raw      64-bit little-endian words, bit n for page n, as the kernel's\n" \
-"           bitmaps and the input of set-bitmap\n"			\
+"           bitmaps\n"							\
 "  report   what fprctl report writes; it names its epoch and has checksums\n" \
 "Without --from a file that begins as a report does is one, or is refused.\n"
+
+#define FROM_OPTION							\
+	{ OPT_FROM, "from", "raw|report", "the format that is read (default: looked at)" }
 
 static const struct cli_option probe_options[] = { JSON_OPTION, { 0 } };
 
@@ -149,11 +152,12 @@ static const struct cli_option stats_options[] = { JSON_OPTION, { 0 } };
 static const struct cli_option arm_options[] = { JSON_OPTION, { 0 } };
 
 static const struct cli_option set_bitmap_options[] = {
-	{ OPT_EPOCH, "epoch", "N", "the report was taken in epoch N; without it, arm first" },
+	{ OPT_EPOCH, "epoch", "N", "the bitmap was taken in epoch N; without it, arm first" },
+	FROM_OPTION,
 	{ OPT_GPA, "gpa", "A", "guest physical address of the first page (default 0)" },
-	{ OPT_SIZE, "size", "S", "bytes of guest memory, to cut the report's last word" },
+	{ OPT_SIZE, "size", "S", "bytes of guest memory, to cut the bitmap's last word" },
 	{ OPT_CONFIRMED, "confirmed", "FILE", "write the bitmap of confirmed pages, - for stdout" },
-	{ OPT_EXEC, "exec", "COMMAND", "take the report from the output of a shell command" },
+	{ OPT_EXEC, "exec", "COMMAND", "take the bitmap from the output of a shell command" },
 	JSON_OPTION,
 	{ 0 }
 };
@@ -171,6 +175,7 @@ static const struct cli_option filter_options[] = {
 	{ OPT_TIMEOUT, "timeout", "SECONDS", "how long to wait for the report (default 10)" },
 	{ OPT_MAX_MEMORY, "max-memory", "S", "refuse reports about more memory (default 16T)" },
 	{ OPT_EPOCH, "epoch", "N", "FILE was made in epoch N" },
+	FROM_OPTION,
 	{ OPT_MAP, "map", "GPA:HVA:SIZE", "for pagemap: where memory is; several with commas" },
 	{ OPT_ZERO_DESTINATION, "zero-destination", NULL, "for pagemap: what is not sent reads as zero" },
 	JSON_OPTION,
@@ -178,8 +183,6 @@ static const struct cli_option filter_options[] = {
 };
 
 #define RANGES_OPTION	{ OPT_RANGES, "ranges", NULL, "list the ranges of pages, too" }
-#define FROM_OPTION							\
-	{ OPT_FROM, "from", "raw|report", "the format that is read (default: looked at)" }
 
 static const struct cli_option bitmap_info_options[] = {
 	FROM_OPTION,
@@ -290,15 +293,19 @@ VM_HELP,
 		.operands = "VM [FILE|-]",
 		.min_operands = 1,
 		.max_operands = 2,
-		.summary = "Drop from the dirty log what a report says is free",
+		.summary = "Drop from the dirty log what a bitmap says is free",
 		.options = set_bitmap_options,
 		.run = set_bitmap_run,
 		.details =
-"A report is a bitmap in 64-bit little-endian words: bit n says that page n\n"
-"from --gpa on was free at some instant after the epoch began. Numbers of bytes\n"
-"may be written as 0x100000, 4096K, 1M, 2G or 1T.\n"
+"FILE, or what COMMAND prints, is in one of two formats:\n"
+"  raw      a bitmap in 64-bit little-endian words: bit n says that page n from\n"
+"           --gpa on was free at some instant after the epoch began\n"
+"  report   what fprctl report writes: it has checksums, may name its epoch, and\n"
+"           begins at the guest's first page, so it is refused with --gpa\n"
+"Without --from what begins as a report does is one, or is refused.\n"
+"Numbers of bytes may be written as 0x100000, 4096K, 1M, 2G or 1T.\n"
 "\n"
-"A report older than its epoch loses pages: it names pages that the guest has\n"
+"What is older than its epoch loses pages: it names pages that the guest has\n"
 "written since, unseen. So without --epoch, fprctl arms first and then reads:\n"
 "  --exec COMMAND  is started by /bin/sh only after that. If it fails, nothing\n"
 "                  is handed over.\n"
@@ -306,22 +313,23 @@ VM_HELP,
 "                  unless something else has the FIFO open already.\n"
 "  -, a pipe, socket or device   is refused if something can be read from it\n"
 "                  before. That is all that can be seen from here: a producer\n"
-"                  that was started earlier must itself wait with its report.\n"
+"                  that was started earlier must itself wait with its bitmap.\n"
 "  a regular file  is always refused.\n"
 "With --epoch any file is read, and it is for the caller to know that the\n"
-"report was taken in that epoch.\n"
+"bitmap was taken in that epoch; a report that names another one is refused.\n"
 "\n"
-"The report is read to its end before any of it is handed over. Confirmed are\n"
+"All is read to its end before any of it is handed over. Confirmed are\n"
 "the pages whose content is disposable; --confirmed replaces FILE when all went\n"
-"well, and with - the result goes to stderr. Where fprctl is stopped half way,\n"
-"the pages done by then stay dropped, which is safe, and FILE is left alone.\n"
+"well, and with - the result goes to stderr. It is raw, from --gpa on. Where\n"
+"fprctl is stopped half way, the pages done by then stay dropped, which is safe,\n"
+"and FILE is left alone.\n"
 "\n"
 VM_HELP,
 		.examples =
 "  fprctl set-bitmap 4321 --exec 'ssh guest free-bitmap' --json\n"
 "  E=$(fprctl arm 4321 --json | jq .epoch)\n"
-"  ssh guest free-bitmap >report\n"
-"  fprctl set-bitmap 4321 --epoch $E --confirmed done report\n",
+"  ssh guest free-bitmap >bitmap\n"
+"  fprctl set-bitmap 4321 --epoch $E --confirmed done bitmap\n",
 	},
 	{
 		.name = "disarm",

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/kernel-page-flags.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "content.h"
@@ -98,6 +99,31 @@ static uint64_t count_pages(int fd)
 	return high;
 }
 
+/* Of a device the size says enough; any file can be given in its place. */
+static enum fpr_status check_kind(const struct free_source *source)
+{
+	uint8_t magic[4];
+	struct stat st;
+
+	if (fstat(source->fd, &st)) {
+		warn("%s", source->path);
+		return FPR_ERROR;
+	}
+	if (S_ISDIR(st.st_mode)) {
+		warnx("%s: a directory: give a device or a file with the bitmap of free pages",
+		      source->path);
+		return FPR_ERROR;
+	}
+	/* Its bytes would become page numbers. */
+	if (S_ISREG(st.st_mode) && read_at(source->fd, magic, sizeof(magic), 0) == sizeof(magic) &&
+	    wire_get(magic, sizeof(magic)) == WIRE_MAGIC_RESPONSE) {
+		warnx("%s: a report already: hand it over as it is, or give what fprctl bitmap convert makes of it",
+		      source->path);
+		return FPR_ERROR;
+	}
+	return FPR_OK;
+}
+
 static enum fpr_status find_size(struct free_source *source)
 {
 	off_t size;
@@ -129,7 +155,7 @@ enum fpr_status free_source_open(struct free_source *source, enum wire_refusal *
 	source->fd = open(source->path, O_RDONLY | O_CLOEXEC);
 	if (source->fd < 0)
 		return explain_open(source, refusal);
-	if (find_size(source)) {
+	if (check_kind(source) || find_size(source)) {
 		free_source_close(source);
 		*refusal = WIRE_REFUSED_SOURCE;
 		return FPR_ERROR;

@@ -266,38 +266,3 @@ enum fpr_status report_read_bytes(struct report_source *source, struct report *r
 		status = open_late(source);
 	return status ? status : read_to_end(source, report);
 }
-
-enum fpr_status report_read(struct report_source *source, struct report *report)
-{
-	enum fpr_status status = report_read_bytes(source, report);
-
-	return status ? status : report_check_words(source->name, report);
-}
-
-enum fpr_status report_cut(struct report *report, uint64_t pages)
-{
-	size_t i = (size_t)(pages / 8);
-	uint64_t has = report->len * 8;
-
-	if (pages > has || has - pages >= 8 * REPORT_WORD) {
-		warnx("--size: %llu pages, but the report has %llu: only pages of its last 64-bit word can be cut off",
-		      (unsigned long long)pages, (unsigned long long)has);
-		return FPR_ERROR;
-	}
-	if (pages % 8)
-		report->bits[i++] &= (unsigned char)((1U << pages % 8) - 1);
-	memset(report->bits + i, 0, report->len - i);
-	return FPR_OK;
-}
-
-uint64_t report_count(const struct report *report)
-{
-	uint64_t word, n = 0;
-	size_t i;
-
-	for (i = 0; i < report->len; i += sizeof(word)) {
-		memcpy(&word, report->bits + i, sizeof(word));
-		n += (uint64_t)__builtin_popcountll(word);
-	}
-	return n;
-}

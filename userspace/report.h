@@ -11,7 +11,7 @@
 struct report_source {
 	const char *name;	/* a file, "-", or the command */
 	const char *command;	/* NULL: not a command */
-	int fd;			/* -1: opened by report_read() */
+	int fd;			/* -1: opened by report_read_bytes() */
 };
 
 struct report {
@@ -55,18 +55,5 @@ enum fpr_status report_read_bytes(struct report_source *source, struct report *r
  * @name: of the source, for the message
  */
 enum fpr_status report_check_words(const char *name, const struct report *report);
-
-/** report_read - read a whole report, a bitmap in whole 64-bit words */
-enum fpr_status report_read(struct report_source *source, struct report *report);
-
-/**
- * report_cut - make a report end after @pages pages
- *
- * Only pages of its last word may be cut off.  Bits behind them are cleared.
- */
-enum fpr_status report_cut(struct report *report, uint64_t pages);
-
-/** report_count - how many pages a report names */
-uint64_t report_count(const struct report *report);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* fprctl set-bitmap: arm, take a report, hand it over. */
+/* fprctl set-bitmap: arm, take a bitmap or a report, hand it over. */
 #include <err.h>
 #include <linux/kvm_fpr.h>
 #include <stdbool.h>
@@ -8,9 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bitmap.h"
 #include "filter.h"
 #include "outfile.h"
-#include "report.h"
 #include "result.h"
 #include "set_bitmap.h"
 #include "stop.h"
@@ -19,10 +19,11 @@
 struct set_bitmap {
 	struct filter filter;
 	struct report_source source;
-	struct report report;
+	enum bitmap_format format;
+	struct bitmap bitmap;
 	struct filter_range range;
 	const char *confirmed_path;	/* NULL: not wanted */
-	uint64_t size;			/* 0: as large as the report */
+	uint64_t size;			/* 0: as large as what is read */
 	bool armed;			/* here, rather than by the caller */
 	uint64_t arm_us;
 	uint64_t set_us;
@@ -35,7 +36,7 @@ static enum fpr_status open_source(const struct cli_args *args,
 	const char *path = args->nr_operands > 1 ? args->operand[1] : NULL;
 
 	if (!command == !path) {
-		warnx("set-bitmap: give %s as the source of the report",
+		warnx("set-bitmap: give %s as the source of the bitmap",
 		      command ? "--exec or FILE, not both," : "FILE, - or --exec COMMAND");
 		return FPR_USAGE;
 	}
@@ -63,6 +64,8 @@ static enum fpr_status parse_options(const struct cli_args *args,
 		      args->option[OPT_SIZE]);
 		status = FPR_USAGE;
 	}
+	if (!status)
+		status = bitmap_parse_format("--from", args->option[OPT_FROM], &set->format);
 	set->confirmed_path = args->option[OPT_CONFIRMED];
 	if (!status && set->confirmed_path)
 		status = outfile_check(set->confirmed_path);
@@ -97,22 +100,49 @@ static enum fpr_status arm(struct set_bitmap *set)
 	return status ? status : report_check_fresh(&set->source);
 }
 
-static enum fpr_status read_report(struct set_bitmap *set)
+/* A report names its epoch and begins at the guest's first page; a raw bitmap says neither. */
+static enum fpr_status check_report(const struct set_bitmap *set)
+{
+	const struct bitmap *bitmap = &set->bitmap;
+
+	if (bitmap->format != BITMAP_REPORT)
+		return FPR_OK;
+	if (set->range.gpa) {
+		warnx("--gpa 0x%llx: %s is a report, which says itself where its pages are: leave --gpa out",
+		      (unsigned long long)set->range.gpa, set->source.name);
+		return FPR_ERROR;
+	}
+	if (bitmap->tag && bitmap->tag != set->range.epoch) {
+		warnx("%s: it is for epoch %llu, not %llu: take a new report", set->source.name,
+		      (unsigned long long)bitmap->tag, (unsigned long long)set->range.epoch);
+		return FPR_ERROR;
+	}
+	return FPR_OK;
+}
+
+static enum fpr_status read_bitmap(struct set_bitmap *set)
 {
 	const uint64_t page_size = (uint64_t)sysconf(_SC_PAGESIZE);
 	struct filter_range *range = &set->range;
+	struct bitmap *bitmap = &set->bitmap;
 	enum fpr_status status;
 
-	status = report_read(&set->source, &set->report);
+	status = bitmap_read(bitmap, &set->source, set->format);
+	if (!status)
+		status = check_report(set);
 	if (!status && set->size)
-		status = report_cut(&set->report, set->size / page_size);
+		status = bitmap_cut(bitmap, set->size / page_size);
 	if (status)
 		return status;
 
-	range->report = set->report.bits;
-	range->size = set->size ? set->size : set->report.len * 8 * page_size;
+	range->report = bitmap->bits;
+	range->size = bitmap->nr_pages * page_size;
+	if (!range->size) {
+		warnx("%s: it is about no memory", set->source.name);
+		return FPR_ERROR;
+	}
 	if (range->size > UINT64_MAX - range->gpa) {
-		warnx("--gpa 0x%llx: the report reaches beyond the last guest address",
+		warnx("--gpa 0x%llx: the bitmap reaches beyond the last guest address",
 		      (unsigned long long)range->gpa);
 		return FPR_ERROR;
 	}
@@ -131,19 +161,19 @@ static enum fpr_status hand_over(struct set_bitmap *set)
 		return filter_set(&set->filter, range, &stop_signal, &set->set_us);
 
 	/* Zeroed: where the kernel wrote nothing, nothing is confirmed. */
-	range->confirmed = calloc(1, set->report.len);
+	range->confirmed = calloc(1, set->bitmap.len);
 	if (!range->confirmed) {
 		warn("confirmed pages");
 		return FPR_ERROR;
 	}
-	status = outfile_open(&out, set->confirmed_path, set->report.len);
+	status = outfile_open(&out, set->confirmed_path, set->bitmap.len);
 	if (!status) {
 		status = filter_set(&set->filter, range, &stop_signal, &set->set_us);
 		if (status)
 			outfile_abandon(&out);
 		else
 			status = outfile_commit(&out, range->confirmed,
-						set->report.len);
+						set->bitmap.len);
 	}
 	free(range->confirmed);
 	return status;
@@ -154,8 +184,7 @@ static void print_result(const struct set_bitmap *set, bool json)
 	const struct filter_range *range = &set->range;
 	const struct result results[] = {
 		{ "epoch", "epoch", NULL, range->epoch },
-		{ "reported_pages", "reported", "pages",
-		  report_count(&set->report) },
+		{ "reported_pages", "reported", "pages", bitmap_count(&set->bitmap) },
 		{ "filtered_pages", "filtered", "pages", range->nr_filtered },
 		{ "confirmed_pages", "confirmed", "pages", range->nr_confirmed },
 		{ "set_us", "set took", "us", set->set_us },
@@ -181,11 +210,11 @@ enum fpr_status set_bitmap_run(const struct cli_args *args)
 	if (!status)
 		status = arm(&set);
 	if (!status)
-		status = read_report(&set);
+		status = read_bitmap(&set);
 	if (!status)
 		status = hand_over(&set);
 	if (!status)
 		print_result(&set, args->option[OPT_JSON]);
-	free(set.report.bits);
+	bitmap_release(&set.bitmap);
 	return status;
 }
