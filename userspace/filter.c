@@ -5,14 +5,13 @@
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <linux/kvm_fpr.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "filter.h"
-#include "vm.h"
+#include "stop.h"
 
 /* Cause and remedy of every error in linux/kvm_fpr.h. */
 static const struct {
@@ -80,7 +79,7 @@ enum fpr_status filter_open(struct filter *filter, const char *vm)
 	enum fpr_status status;
 
 	*filter = (struct filter) { 0 };
-	status = vm_open(vm, &filter->vm_fd, &filter->pidfd);
+	status = vm_open(vm, &filter->vm);
 	if (status)
 		return status;
 	filter->probed = !filter_probe(&filter->flags);
@@ -97,7 +96,7 @@ enum fpr_status filter_arm(const struct filter *filter, uint64_t *epoch,
 	struct kvm_fpr_arm arm = { 0 };
 	uint64_t start = clock_us();
 
-	if (ioctl(filter->vm_fd, KVM_FPR_ARM, &arm))
+	if (ioctl(filter->vm.fd, KVM_FPR_ARM, &arm))
 		return explain(filter, "arm");
 	*us = clock_us() - start;
 	*epoch = arm.epoch;
@@ -130,7 +129,7 @@ enum fpr_status filter_arm_candidates(const struct filter *filter, struct filter
 	uint64_t start = clock_us();
 	enum fpr_status status = FPR_OK;
 
-	if (arm_all(filter->vm_fd, &arm, stop)) {
+	if (arm_all(filter->vm.fd, &arm, stop)) {
 		if (errno == EINTR) {
 			warnx("arm: stopped by a signal: nothing was filtered");
 			status = FPR_ERROR;
@@ -151,7 +150,7 @@ enum fpr_status filter_disarm(const struct filter *filter, uint64_t epoch,
 	struct kvm_fpr_disarm disarm = { .epoch = epoch };
 	uint64_t start = clock_us();
 
-	if (ioctl(filter->vm_fd, KVM_FPR_DISARM, &disarm)) {
+	if (ioctl(filter->vm.fd, KVM_FPR_DISARM, &disarm)) {
 		if (errno == ESTALE) {
 			warnx("disarm: %llu is not the VM's current epoch: leave out --epoch to end whichever there is",
 			      (unsigned long long)epoch);
@@ -163,12 +162,9 @@ enum fpr_status filter_disarm(const struct filter *filter, uint64_t epoch,
 	return FPR_OK;
 }
 
-/* A descriptor of a process can be read when it has ended. */
-static bool process_ended(int pidfd)
+void filter_say_gone(void)
 {
-	struct pollfd pfd = { .fd = pidfd, .events = POLLIN };
-
-	return poll(&pfd, 1, 0) > 0;
+	warnx("filter: the VM is gone: its process has ended");
 }
 
 enum fpr_status filter_check(const struct filter *filter)
@@ -176,11 +172,11 @@ enum fpr_status filter_check(const struct filter *filter)
 	/* One that never is: all that can be wrong with the VM is found first. */
 	struct kvm_fpr_disarm disarm = { .epoch = UINT64_MAX };
 
-	if (process_ended(filter->pidfd)) {
-		warnx("filter: the VM is gone: its process has ended");
+	if (stop_process_ended(filter->vm.pidfd)) {
+		filter_say_gone();
 		return FPR_ERROR;
 	}
-	if (ioctl(filter->vm_fd, KVM_FPR_DISARM, &disarm) && errno != ESTALE)
+	if (ioctl(filter->vm.fd, KVM_FPR_DISARM, &disarm) && errno != ESTALE)
 		return explain(filter, "filter");
 	return FPR_OK;
 }
@@ -189,7 +185,7 @@ void filter_abandon(const struct filter *filter, uint64_t epoch)
 {
 	struct kvm_fpr_disarm disarm = { .epoch = epoch };
 
-	ioctl(filter->vm_fd, KVM_FPR_DISARM, &disarm);
+	ioctl(filter->vm.fd, KVM_FPR_DISARM, &disarm);
 }
 
 /* Done, or -1 with errno; EINTR: @stop was set before it was done. */
@@ -219,7 +215,7 @@ enum fpr_status filter_set(const struct filter *filter, struct filter_range *ran
 		.confirmed = (uintptr_t)range->confirmed,
 	};
 	uint64_t start = clock_us();
-	int r = set_all(filter->vm_fd, &set, stop);
+	int r = set_all(filter->vm.fd, &set, stop);
 
 	*us = clock_us() - start;
 	range->nr_filtered = set.nr_filtered;

@@ -9,17 +9,16 @@
 #include <stdint.h>
 
 #include "fprctl.h"
+#include "vm.h"
 
 /**
  * struct filter - a VM and what is known of the kernel's filter
- * @vm_fd: the VM
- * @pidfd: the process that runs it, or -1 where that is not known
+ * @vm: from vm_open()
  * @probed: /dev/kvm could be asked
  * @flags: KVM_FPR_FLAG_* that the kernel supports, if @probed
  */
 struct filter {
-	int vm_fd;
-	int pidfd;
+	struct vm vm;
 	bool probed;
 	uint32_t flags;
 };
@@ -92,6 +91,9 @@ enum fpr_status filter_set(const struct filter *filter, struct filter_range *ran
  * purpose: that is an error, too.  Nothing is changed by it, whoever has armed the VM.
  */
 enum fpr_status filter_check(const struct filter *filter);
+
+/** filter_say_gone - say that the VM's process has ended */
+void filter_say_gone(void);
 
 /** filter_disarm - end @epoch, or whichever there is if it is 0 */
 enum fpr_status filter_disarm(const struct filter *filter, uint64_t epoch,

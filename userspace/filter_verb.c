@@ -13,6 +13,7 @@
 #include "filter_pagemap.h"
 #include "filter_verb.h"
 #include "guest_endpoint.h"
+#include "guest_owner.h"
 #include "receive_report.h"
 #include "result.h"
 #include "stop.h"
@@ -24,6 +25,7 @@
 struct filter_job {
 	struct filter filter;
 	struct guest_endpoint guest;
+	bool trust_endpoint;
 	struct receive_limits limits;
 	uint64_t watch_s;	/* 0: once */
 	bool json;
@@ -68,6 +70,7 @@ static enum fpr_status parse_options(const struct cli_args *args, struct filter_
 		return FPR_USAGE;
 	}
 	job->json = args->option[OPT_JSON];
+	job->trust_endpoint = args->option[OPT_TRUST_ENDPOINT];
 	status = guest_endpoint_parse(&job->guest, guest);
 	if (!status)
 		status = parse_limits(args, &job->limits);
@@ -121,6 +124,30 @@ static enum fpr_status filter_once(struct filter_job *job, struct filter_round *
 	return status;
 }
 
+/* Whose the endpoint is cannot become another in a later round that does better. */
+static enum fpr_status open_guest(const struct filter_job *job, int *fd, bool *lasting)
+{
+	enum fpr_status status = FPR_OK;
+
+	*lasting = true;
+	if (!job->trust_endpoint)
+		status = guest_owner_check_cid(&job->guest, &job->filter.vm);
+	if (status)
+		return status;
+	status = guest_endpoint_open(&job->guest, fd);
+	if (status) {
+		*lasting = status == FPR_USAGE;
+		return status;
+	}
+	if (!job->trust_endpoint)
+		status = guest_owner_check_peer(&job->guest, *fd, &job->filter.vm);
+	if (status)
+		close(*fd);
+	else
+		*lasting = false;
+	return status;
+}
+
 /* ARM comes last of what can fail early: it ends another's epoch and costs the guest faults. */
 static enum fpr_status run_round(struct filter_job *job, struct filter_round *round)
 {
@@ -133,11 +160,9 @@ static enum fpr_status run_round(struct filter_job *job, struct filter_round *ro
 		round->lasting = true;
 		return status;
 	}
-	status = guest_endpoint_open(&job->guest, &guest.fd);
-	if (status) {
-		round->lasting = status == FPR_USAGE;
+	status = open_guest(job, &guest.fd, &round->lasting);
+	if (status)
 		return status;
-	}
 	status = filter_once(job, round, &guest);
 	close(guest.fd);
 	return status;
@@ -164,14 +189,23 @@ static void print_round(const struct filter_job *job, const struct filter_round 
 		result_print(stdout, results, job->json);
 }
 
+/* Until the next round begins; an error: there is none. */
+static enum fpr_status wait_for_round(uint64_t when_us)
+{
+	if (stop_wait(-1, 0, when_us) != STOP_PROCESS_ENDED)
+		return FPR_OK;
+	filter_say_gone();
+	return FPR_ERROR;
+}
+
 /* Until a signal comes or there is no sense in going on. */
 static enum fpr_status watch(struct filter_job *job)
 {
-	struct filter_round round;
-	enum fpr_status status;
+	struct filter_round round = { 0 };
+	enum fpr_status status = FPR_OK;
 	uint64_t start;
 
-	do {
+	while (!stop_signal) {
 		start = clock_us();
 		status = run_round(job, &round);
 		if (!status)
@@ -179,9 +213,13 @@ static enum fpr_status watch(struct filter_job *job)
 		/* main() says what is wrong with stdout. */
 		if (round.lasting || fflush(stdout))
 			break;
-	} while (stop_wait(-1, 0, start + job->watch_s * 1000000) != STOP_SIGNALLED);
+		status = wait_for_round(start + job->watch_s * 1000000);
+		if (status)
+			break;
+	}
 	end_epoch(job);
-	return stop_signal ? FPR_OK : status;
+	/* What is wrong for good is said whatever came besides. */
+	return stop_signal && !round.lasting ? FPR_OK : status;
 }
 
 static enum fpr_status run_once(struct filter_job *job)
@@ -205,6 +243,7 @@ static enum fpr_status filter_guest_run(const struct cli_args *args)
 	if (status)
 		return status;
 	stop_catch();
+	stop_on_end_of(job.filter.vm.pidfd);
 	/* Of a guest or a reader that goes away, write() tells. */
 	signal(SIGPIPE, SIG_IGN);
 	return job.watch_s ? watch(&job) : run_once(&job);
@@ -220,6 +259,7 @@ static const struct {
 	{ OPT_WATCH, "--watch", "guest" },
 	{ OPT_TIMEOUT, "--timeout", "guest" },
 	{ OPT_MAX_MEMORY, "--max-memory", "guest" },
+	{ OPT_TRUST_ENDPOINT, "--trust-endpoint", "guest" },
 	{ OPT_MAP, "--map", "pagemap" },
 	{ OPT_ZERO_DESTINATION, "--zero-destination", "pagemap" },
 	{ OPT_EPOCH, "--epoch", "FILE" },

@@ -171,6 +171,7 @@ static const struct cli_option disarm_options[] = {
 static const struct cli_option filter_options[] = {
 	{ OPT_SOURCE, "source", "guest|pagemap|FILE", "what tells the pages (default guest)" },
 	{ OPT_GUEST, "guest", "ENDPOINT", "where the guest answers" },
+	{ OPT_TRUST_ENDPOINT, "trust-endpoint", NULL, "also where it looks like another VM's" },
 	{ OPT_WATCH, "watch", "SECONDS", "ask again every SECONDS, until a signal comes" },
 	{ OPT_TIMEOUT, "timeout", "SECONDS", "how long to wait for the report (default 10)" },
 	{ OPT_MAX_MEMORY, "max-memory", "S", "refuse reports about more memory (default 16T)" },
@@ -364,12 +365,19 @@ VM_HELP,
 "  unix:PATH        a socket, such as that of QEMU's chardev of a virtserialport\n"
 "  vsock:CID:PORT   the guest's CID, and where fprctl report listens there\n"
 "  the path of a character device, such as a pty of QEMU\n"
+"The answer of another VM's guest loses pages of this one. So it refuses a socket\n"
+"that was made by a process with another VM, and a CID that another VM's process\n"
+"has on its command line, or that this one's has not though it names one. This is\n"
+"not known of a character device, of a socket that libvirt or another program\n"
+"made for QEMU, of a VMM that names no guest-cid, and of processes that cannot be\n"
+"looked at: there it is for the caller to know.\n"
 "\n"
 "--watch prints one line, or object, for each round. A round that fails because\n"
 "the guest is away, late or wrong, or another ended the epoch, is one line on\n"
 "stderr. It ends, and its epoch with it, on SIGINT and SIGTERM with status 0,\n"
-"and with an error where no later round can do better: the VM is gone, the guest\n"
-"refuses, its pages have another size, or its memory exceeds --max-memory.\n"
+"and with an error where no later round can do better: the VM is gone, which ends\n"
+"any wait at once unless VM is an inherited descriptor, the guest refuses, its\n"
+"pages have another size, or its memory exceeds --max-memory.\n"
 "\n"
 "A guest may send what it likes. It costs at most the time of --timeout, and one\n"
 "bit a page of --max-memory.\n"

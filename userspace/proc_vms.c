@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "cli.h"
 #include "fprctl.h"
 #include "proc_vms.h"
 
@@ -62,6 +63,22 @@ int proc_vms_read(struct proc_vms *vms, pid_t pid)
 	closedir(dir);
 	if (vms->nr)
 		qsort(vms->fd, vms->nr, sizeof(*vms->fd), compare_fds);
+	return 0;
+}
+
+int proc_for_each(void (*visit)(void *opaque, pid_t pid), void *opaque)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	uint64_t pid;
+
+	if (!dir)
+		return -1;
+	while ((entry = readdir(dir))) {
+		if (!cli_number(entry->d_name, NULL, &pid))
+			visit(opaque, (pid_t)pid);
+	}
+	closedir(dir);
 	return 0;
 }
 

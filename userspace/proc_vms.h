@@ -31,6 +31,9 @@ int proc_link_is_vm(const char *path);
  */
 int proc_vms_read(struct proc_vms *vms, pid_t pid);
 
+/** proc_for_each - visit all processes; -1 with errno where there is no /proc */
+int proc_for_each(void (*visit)(void *opaque, pid_t pid), void *opaque);
+
 /**
  * proc_vms_take_same - move those that are the first one's VM from @vms to @same
  * @same: out: to be released

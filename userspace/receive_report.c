@@ -71,7 +71,7 @@ static void say_time_over(const struct receiver *receiver)
 		      receiver->guest->name, seconds);
 }
 
-static enum fpr_status wait_for(const struct receiver *receiver, short events)
+static enum fpr_status wait_for(struct receiver *receiver, short events)
 {
 	switch (stop_wait(receiver->guest->fd, events, receiver->until_us)) {
 	case STOP_READY:
@@ -81,6 +81,10 @@ static enum fpr_status wait_for(const struct receiver *receiver, short events)
 		break;
 	case STOP_SIGNALLED:
 		warnx("%s: stopped by a signal: nothing was filtered", receiver->guest->name);
+		break;
+	case STOP_PROCESS_ENDED:
+		warnx("%s: the VM is gone: its process has ended", receiver->guest->name);
+		receiver->lasting = true;
 		break;
 	}
 	return FPR_ERROR;
@@ -92,7 +96,7 @@ static bool must_wait(void)
 	return errno == EAGAIN || errno == EINTR;
 }
 
-static enum fpr_status send_request(const struct receiver *receiver, uint64_t tag)
+static enum fpr_status send_request(struct receiver *receiver, uint64_t tag)
 {
 	uint8_t request[WIRE_REQUEST_LEN];
 	enum fpr_status status;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* SIGINT and SIGTERM, for who has something to undo before it ends. */
+/* What ends fprctl while it waits: SIGINT, SIGTERM, and the end of the VM that it works for. */
 #include <poll.h>
 #include <time.h>
 
@@ -7,6 +7,8 @@
 #include "stop.h"
 
 volatile sig_atomic_t stop_signal;
+
+static int process = -1;
 
 static void on_stop(int number)
 {
@@ -21,8 +23,21 @@ void stop_catch(void)
 	sigaction(SIGTERM, &action, NULL);
 }
 
+void stop_on_end_of(int pidfd)
+{
+	process = pidfd;
+}
+
+/* A descriptor of a process can be read when it has ended. */
+bool stop_process_ended(int pidfd)
+{
+	struct pollfd pfd = { .fd = pidfd, .events = POLLIN };
+
+	return poll(&pfd, 1, 0) > 0;
+}
+
 /* @unblocked: the signals are let in during the wait only, else one could just miss it. */
-static enum stop_wait wait_unblocked(struct pollfd *pfd, uint64_t until_us,
+static enum stop_wait wait_unblocked(struct pollfd pfd[2], uint64_t until_us,
 				     const sigset_t *unblocked)
 {
 	struct timespec left;
@@ -36,14 +51,17 @@ static enum stop_wait wait_unblocked(struct pollfd *pfd, uint64_t until_us,
 			return STOP_TIME_OVER;
 		left.tv_sec = (time_t)((until_us - now) / 1000000);
 		left.tv_nsec = (long)((until_us - now) % 1000000) * 1000;
-		if (ppoll(pfd, 1, &left, unblocked) > 0)
-			return STOP_READY;
+		if (ppoll(pfd, 2, &left, unblocked) > 0)
+			return pfd[1].revents ? STOP_PROCESS_ENDED : STOP_READY;
 	}
 }
 
 enum stop_wait stop_wait(int fd, short events, uint64_t until_us)
 {
-	struct pollfd pfd = { .fd = fd, .events = events };
+	struct pollfd pfd[] = {
+		{ .fd = fd, .events = events },
+		{ .fd = process, .events = POLLIN },
+	};
 	sigset_t stops, before;
 	enum stop_wait end;
 
@@ -51,7 +69,7 @@ enum stop_wait stop_wait(int fd, short events, uint64_t until_us)
 	sigaddset(&stops, SIGINT);
 	sigaddset(&stops, SIGTERM);
 	sigprocmask(SIG_BLOCK, &stops, &before);
-	end = wait_unblocked(&pfd, until_us, &before);
+	end = wait_unblocked(pfd, until_us, &before);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	return end;
 }

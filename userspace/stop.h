@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* SIGINT and SIGTERM, for who has something to undo before it ends. */
+/* What ends fprctl while it waits: SIGINT, SIGTERM, and the end of the VM that it works for. */
 #ifndef FPRCTL_STOP_H
 #define FPRCTL_STOP_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* The signal that came, or 0. */
@@ -12,15 +13,26 @@ extern volatile sig_atomic_t stop_signal;
 /* stop_catch - from now on these signals set @stop_signal instead of ending fprctl */
 void stop_catch(void);
 
+/**
+ * stop_on_end_of - from now on the end of this process ends every wait
+ * @pidfd: or -1
+ */
+void stop_on_end_of(int pidfd);
+
+/** stop_process_ended - whether a process has; never of -1, for that is not known */
+bool stop_process_ended(int pidfd);
+
 /* What ended a wait. */
 enum stop_wait {
 	STOP_READY,
 	STOP_TIME_OVER,
 	STOP_SIGNALLED,
+	STOP_PROCESS_ENDED,
 };
 
 /**
- * stop_wait - wait for a descriptor, but neither for long nor in spite of a signal
+ * stop_wait - wait for a descriptor, but neither for long nor in spite of a signal, nor
+ *	       for what a process has that has ended
  * @fd: or -1 to wait for the time alone
  * @events: as for poll()
  * @until_us: time of clock_us()

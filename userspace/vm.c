@@ -45,10 +45,11 @@ static enum fpr_status own_vm(int fd, int *vm_fd)
 	return FPR_OK;
 }
 
-static enum fpr_status open_process(pid_t pid, int *pidfd)
+static enum fpr_status open_process(pid_t pid, struct vm *vm)
 {
-	*pidfd = pidfd_open(pid, 0);
-	if (*pidfd >= 0)
+	vm->pid = pid;
+	vm->pidfd = pidfd_open(pid, 0);
+	if (vm->pidfd >= 0)
 		return FPR_OK;
 
 	if (errno == ESRCH)
@@ -163,29 +164,29 @@ static enum fpr_status take_only_vm(pid_t pid, int pidfd,
 	return status;
 }
 
-static enum fpr_status only_vm_of(pid_t pid, int *vm_fd, int *pidfd)
+static enum fpr_status only_vm_of(pid_t pid, struct vm *vm)
 {
 	enum fpr_status status;
 	struct proc_vms vms;
 
 	/* Opened first: from here on the pid can not become another process. */
-	status = open_process(pid, pidfd);
+	status = open_process(pid, vm);
 	if (status)
 		return status;
 
 	status = read_vms(&vms, pid);
 	if (!status) {
-		status = take_only_vm(pid, *pidfd, &vms, vm_fd);
+		status = take_only_vm(pid, vm->pidfd, &vms, &vm->fd);
 		proc_vms_release(&vms);
 	}
 	return status;
 }
 
-static enum fpr_status vm_of(pid_t pid, int fd, int *vm_fd, int *pidfd)
+static enum fpr_status vm_of(pid_t pid, int fd, struct vm *vm)
 {
-	enum fpr_status status = open_process(pid, pidfd);
+	enum fpr_status status = open_process(pid, vm);
 
-	return status ? status : take_vm(pid, *pidfd, fd, vm_fd);
+	return status ? status : take_vm(pid, vm->pidfd, fd, &vm->fd);
 }
 
 static bool process_has_vm(pid_t pid)
@@ -201,7 +202,7 @@ static bool process_has_vm(pid_t pid)
 	return found;
 }
 
-static enum fpr_status bare_number(int number, int *vm_fd, int *pidfd)
+static enum fpr_status bare_number(int number, struct vm *vm)
 {
 	if (own_fd_is_vm(number) == 1) {
 		if (process_has_vm(number)) {
@@ -209,11 +210,11 @@ static enum fpr_status bare_number(int number, int *vm_fd, int *pidfd)
 			      number, number, number);
 			return FPR_ERROR;
 		}
-		*vm_fd = number;
+		vm->fd = number;
 		return FPR_OK;
 	}
 	if (number && (!kill(number, 0) || errno == EPERM))
-		return only_vm_of(number, vm_fd, pidfd);
+		return only_vm_of(number, vm);
 	warnx("%d: neither a descriptor here that is a VM nor a process: see --help for VM",
 	      number);
 	return FPR_ERROR;
@@ -257,25 +258,25 @@ static enum fpr_status parse_name(const char *text, struct vm_name *name)
 	return FPR_USAGE;
 }
 
-enum fpr_status vm_open(const char *text, int *fd, int *pidfd)
+enum fpr_status vm_open(const char *text, struct vm *vm)
 {
 	struct vm_name name;
 	enum fpr_status status = parse_name(text, &name);
 
-	*pidfd = -1;
+	*vm = (struct vm) { .fd = -1, .pidfd = -1 };
 	if (status)
 		return status;
 	switch (name.kind) {
 	case NAME_OWN_FD:
-		return own_vm(name.fd, fd);
+		return own_vm(name.fd, &vm->fd);
 	case NAME_PID:
-		return only_vm_of(name.pid, fd, pidfd);
+		return only_vm_of(name.pid, vm);
 	case NAME_PID_FD:
-		return vm_of(name.pid, name.fd, fd, pidfd);
+		return vm_of(name.pid, name.fd, vm);
 	case NAME_BARE:
 		break;
 	}
-	return bare_number(name.pid, fd, pidfd);
+	return bare_number(name.pid, vm);
 }
 
 /* Leaves in @vms the descriptors of the VM that is @fd, too. */

@@ -22,6 +22,18 @@
 "enabled KVM_FPR_FLAG_FOREIGN for its VM.\n"
 
 /**
+ * struct vm - a VM that was found
+ * @fd: its descriptor, in this process
+ * @pidfd: the process that it was taken from, or -1 of an inherited descriptor
+ * @pid: that process, or 0
+ */
+struct vm {
+	int fd;
+	int pidfd;
+	pid_t pid;
+};
+
+/**
  * vm_find - find the process and the descriptors there that @text names
  * @vm: out: all descriptors of the VM, to be released if it succeeds
  *
@@ -30,11 +42,7 @@
  */
 enum fpr_status vm_find(const char *text, pid_t *pid, struct proc_vms *vm);
 
-/**
- * vm_open - find the VM that @text names
- * @fd: out: its descriptor, in this process
- * @pidfd: out: the process that it was taken from, or -1
- */
-enum fpr_status vm_open(const char *text, int *fd, int *pidfd);
+/** vm_open - find the VM that @text names */
+enum fpr_status vm_open(const char *text, struct vm *vm);
 
 #endif

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The VMs of this machine, as far as they can be seen. */
-#include <dirent.h>
 #include <err.h>
 #include <errno.h>
 #include <limits.h>
@@ -83,8 +82,9 @@ static void add_vm(struct vm_list *list, pid_t pid, const struct proc_vms *vm)
 	list->vm[list->nr++] = entry;
 }
 
-static void add_process(struct vm_list *list, pid_t pid)
+static void add_process(void *opaque, pid_t pid)
 {
+	struct vm_list *list = opaque;
 	struct proc_vms vms, same;
 	uint64_t memory;
 
@@ -111,20 +111,11 @@ static int compare_entries(const void *a, const void *b)
 
 enum fpr_status vm_list_read(struct vm_list *list)
 {
-	DIR *dir = opendir("/proc");
-	struct dirent *entry;
-	uint64_t pid;
-
 	*list = (struct vm_list) { 0 };
-	if (!dir) {
+	if (proc_for_each(add_process, list)) {
 		warn("/proc");
 		return FPR_ERROR;
 	}
-	while ((entry = readdir(dir))) {
-		if (!cli_number(entry->d_name, NULL, &pid))
-			add_process(list, (pid_t)pid);
-	}
-	closedir(dir);
 	if (list->nr)
 		qsort(list->vm, list->nr, sizeof(*list->vm), compare_entries);
 	return FPR_OK;
