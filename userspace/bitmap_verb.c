@@ -171,7 +171,7 @@ static enum fpr_status convert(const struct bitmap *bitmap, enum bitmap_format t
 			{ 0 }
 		};
 
-		result_print(strcmp(path, "-") ? stdout : stderr, results, args->option[OPT_JSON]);
+		result_print(outfile_is_stdout(path) ? stderr : stdout, results, args->option[OPT_JSON]);
 	}
 	return status;
 }

@@ -474,8 +474,8 @@ BITMAP_FORMATS
 		.details =
 BITMAP_FORMATS
 "\n"
-"TO is a file, made or replaced when all went well, or - for stdout, and the\n"
-"result goes to stderr then.\n",
+"TO is a file, made or replaced when all went well; a FIFO or a device, which\n"
+"gets bytes as they come; or - for stdout, and the result goes to stderr then.\n",
 		.examples =
 "  fprctl bitmap convert report bitmap\n"
 "  fprctl bitmap convert --to report --epoch 12 bitmap report\n",

@@ -3,7 +3,7 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,18 +12,64 @@
 
 #include "outfile.h"
 
-static bool is_stdout(const char *path)
+#define MODE_BITS	0777
+#define MAX_WRITE	((size_t)1 << 30)
+
+static const int ending_signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
+
+#define NR_SIGNALS	(sizeof(ending_signals) / sizeof(ending_signals[0]))
+
+/* What a signal that ends fprctl removes, or NULL. */
+static const char *volatile unfinished;
+
+bool outfile_is_stdout(const char *path)
 {
-	return !strcmp(path, "-");
+	return !strcmp(path, "-") || !strcmp(path, "/dev/stdout");
+}
+
+static enum fpr_status refuse_terminal(const char *path)
+{
+	warnx("%s: is a terminal, and what would be written is binary: give a file or a pipe",
+	      path);
+	return FPR_ERROR;
+}
+
+/* A FIFO is not opened: whoever reads it would see its end then. */
+static bool is_terminal(const char *path)
+{
+	struct stat st;
+	bool is;
+	int fd;
+
+	if (stat(path, &st) || !S_ISCHR(st.st_mode))
+		return false;
+	fd = open(path, O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	is = isatty(fd);
+	close(fd);
+	return is;
+}
+
+/* Takes bytes as they come; a rename would put a file in its place. */
+static bool is_stream(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode));
 }
 
 enum fpr_status outfile_check(const char *path)
 {
 	struct stat st;
 
-	/* A rename would replace a device or a link, not write to it. */
-	if (!is_stdout(path) && !lstat(path, &st) && !S_ISREG(st.st_mode)) {
-		warnx("%s: not a regular file: give a file to make or replace, or - for stdout",
+	if (outfile_is_stdout(path))
+		return isatty(STDOUT_FILENO) ? refuse_terminal("stdout") : FPR_OK;
+	if (is_stream(path))
+		return is_terminal(path) ? refuse_terminal(path) : FPR_OK;
+	/* A rename would replace a link, not what it leads to. */
+	if (!lstat(path, &st) && !S_ISREG(st.st_mode)) {
+		warnx("%s: not a regular file: give a file to make or replace, a FIFO, a character device or - for stdout",
 		      path);
 		return FPR_ERROR;
 	}
@@ -42,16 +88,91 @@ static char *temporary_name(const char *path)
 	return name;
 }
 
+/* Ends as the signal would have without a handler. */
+static void remove_unfinished(int number)
+{
+	if (unfinished)
+		unlink(unfinished);
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+/* A signal that is ignored stays so, and who has a handler has its reason. */
+static void catch_ends(void)
+{
+	struct sigaction ours = { .sa_handler = remove_unfinished }, now;
+	size_t i;
+
+	for (i = 0; i < NR_SIGNALS; i++) {
+		if (!sigaction(ending_signals[i], NULL, &now) && now.sa_handler == SIG_DFL)
+			sigaction(ending_signals[i], &ours, NULL);
+	}
+	/* write() then says what is wrong: the file would be larger than is allowed. */
+	signal(SIGXFSZ, SIG_IGN);
+}
+
+/* No signal comes between making the file and knowing that it is there. */
+static int make_temporary(char *name)
+{
+	sigset_t ends, before;
+	size_t i;
+	int fd;
+
+	sigemptyset(&ends);
+	for (i = 0; i < NR_SIGNALS; i++)
+		sigaddset(&ends, ending_signals[i]);
+	sigprocmask(SIG_BLOCK, &ends, &before);
+	fd = mkostemp(name, O_CLOEXEC);
+	if (fd >= 0) {
+		unfinished = name;
+		catch_ends();
+	}
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return fd;
+}
+
+/* Whoever could read the old file can read the new one; one that is new stays private. */
+static int take_over(const struct outfile *out)
+{
+	struct stat st;
+
+	if (stat(out->path, &st))
+		return 0;
+	/* An owner that only root could give stays ours. */
+	if (fchown(out->fd, st.st_uid, st.st_gid) && errno != EPERM)
+		return -1;
+	return fchmod(out->fd, st.st_mode & MODE_BITS);
+}
+
+static enum fpr_status fail(struct outfile *out)
+{
+	warn("%s", out->path);
+	outfile_abandon(out);
+	return FPR_ERROR;
+}
+
+static enum fpr_status open_stream(struct outfile *out)
+{
+	out->fd = open(out->path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
+	if (out->fd < 0) {
+		warn("%s", out->path);
+		return FPR_ERROR;
+	}
+	/* Of a reader that goes away, write() tells. */
+	signal(SIGPIPE, SIG_IGN);
+	return FPR_OK;
+}
+
 enum fpr_status outfile_open(struct outfile *out, const char *path, size_t len)
 {
-	int r;
-
 	*out = (struct outfile) { .path = path, .fd = STDOUT_FILENO };
-	if (is_stdout(path))
+	if (outfile_is_stdout(path))
 		return FPR_OK;
+	if (is_stream(path))
+		return open_stream(out);
 
 	out->tmp = temporary_name(path);
-	out->fd = mkostemp(out->tmp, O_CLOEXEC);
+	out->fd = make_temporary(out->tmp);
 	if (out->fd < 0) {
 		warn("%s: cannot make a file beside it", path);
 		free(out->tmp);
@@ -59,19 +180,17 @@ enum fpr_status outfile_open(struct outfile *out, const char *path, size_t len)
 		return FPR_ERROR;
 	}
 	/* A full disk shows now, before anything has been done. */
-	r = posix_fallocate(out->fd, 0, (off_t)len);
-	if (r && r != EOPNOTSUPP && r != EINVAL) {
-		warnx("%s: %s", path, strerror(r));
-		outfile_abandon(out);
-		return FPR_ERROR;
-	}
+	if (len)
+		errno = posix_fallocate(out->fd, 0, (off_t)len);
+	if (len && errno && errno != EOPNOTSUPP && errno != EINVAL)
+		return fail(out);
 	return FPR_OK;
 }
 
 static int write_all(int fd, const char *data, size_t len)
 {
 	while (len) {
-		ssize_t n = write(fd, data, len);
+		ssize_t n = write(fd, data, len < MAX_WRITE ? len : MAX_WRITE);
 
 		if (n < 0) {
 			if (errno == EINTR)
@@ -84,27 +203,91 @@ static int write_all(int fd, const char *data, size_t len)
 	return 0;
 }
 
-enum fpr_status outfile_commit(struct outfile *out, const void *data, size_t len)
+enum fpr_status outfile_write(struct outfile *out, const void *data, size_t len)
 {
-	if (write_all(out->fd, data, len) ||
-	    (out->tmp && rename(out->tmp, out->path))) {
-		warn("%s", out->path);
-		outfile_abandon(out);
+	if (write_all(out->fd, data, len))
+		return fail(out);
+	out->len += len;
+	return FPR_OK;
+}
+
+enum fpr_status outfile_skip(struct outfile *out, uint64_t len)
+{
+	static const char zeros[4096];
+	enum fpr_status status = FPR_OK;
+	uint64_t part;
+
+	if (out->tmp) {
+		if (lseek(out->fd, (off_t)len, SEEK_CUR) < 0)
+			return fail(out);
+		out->len += len;
+		return FPR_OK;
+	}
+	for (; !status && len; len -= part) {
+		part = len < sizeof(zeros) ? len : sizeof(zeros);
+		status = outfile_write(out, zeros, (size_t)part);
+	}
+	return status;
+}
+
+/* The directory, so that the new name survives a crash, too. */
+static int sync_directory(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *name = slash ? strndup(path, (size_t)(slash + 1 - path)) : strdup(".");
+	int fd = name ? open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	int r = fd < 0 ? -1 : fsync(fd);
+
+	/* Some file systems sync no directories. */
+	if (r && fd >= 0 && errno == EINVAL)
+		r = 0;
+	if (fd >= 0)
+		close(fd);
+	free(name);
+	return r;
+}
+
+static enum fpr_status put_in_place(struct outfile *out)
+{
+	/* What was skipped last is no part of the file yet. */
+	if (ftruncate(out->fd, (off_t)out->len) || take_over(out) || fsync(out->fd) ||
+	    rename(out->tmp, out->path))
+		return fail(out);
+	unfinished = NULL;
+	close(out->fd);
+	free(out->tmp);
+	out->tmp = NULL;
+	if (sync_directory(out->path)) {
+		warn("%s: it is in place, but may not be after a crash", out->path);
 		return FPR_ERROR;
 	}
-	if (out->tmp) {
-		close(out->fd);
-		free(out->tmp);
+	return FPR_OK;
+}
+
+enum fpr_status outfile_commit(struct outfile *out, const void *data, size_t len)
+{
+	enum fpr_status status = outfile_write(out, data, len);
+
+	if (status)
+		return status;
+	if (out->tmp)
+		return put_in_place(out);
+	if (out->fd != STDOUT_FILENO && close(out->fd)) {
+		warn("%s", out->path);
+		return FPR_ERROR;
 	}
 	return FPR_OK;
 }
 
 void outfile_abandon(struct outfile *out)
 {
+	if (out->fd != STDOUT_FILENO)
+		close(out->fd);
+	out->fd = STDOUT_FILENO;
 	if (!out->tmp)
 		return;
-	close(out->fd);
 	unlink(out->tmp);
+	unfinished = NULL;
 	free(out->tmp);
 	out->tmp = NULL;
 }

@@ -98,9 +98,9 @@ static enum fpr_status open_stream(struct stream *stream, const struct endpoint 
 	*stream = (struct stream) { .name = to->name };
 	if (to->is_vsock)
 		return endpoint_connect(to, &stream->fd);
-	if (!strcmp(to->name, "-")) {
+	if (outfile_is_stdout(to->name)) {
 		*stream = (struct stream) { .name = "stdout", .fd = STDOUT_FILENO };
-		return FPR_OK;
+		return outfile_check(to->name);
 	}
 	stream->fd = open(to->name, O_WRONLY | O_NOCTTY | O_CLOEXEC);
 	if (stream->fd < 0) {
@@ -113,7 +113,7 @@ static enum fpr_status open_stream(struct stream *stream, const struct endpoint 
 static enum fpr_status send_to(const struct endpoint *to, const struct free_source *source,
 			       uint64_t tag, struct send_stats *stats)
 {
-	bool is_stdout = !strcmp(to->name, "-");
+	bool is_stdout = outfile_is_stdout(to->name);
 	enum fpr_status status;
 	struct stream stream;
 
@@ -142,7 +142,7 @@ static void print_stats(const struct send_stats *stats, const struct endpoint *t
 		{ 0 }
 	};
 
-	result_print(strcmp(to->name, "-") ? stdout : stderr, results, json);
+	result_print(outfile_is_stdout(to->name) ? stderr : stdout, results, json);
 }
 
 static enum fpr_status report_once(const struct endpoint *to, struct free_source *source,

@@ -192,7 +192,7 @@ static void print_result(const struct set_bitmap *set, bool json)
 		{ set->armed ? "arm_us" : NULL, "arm took", "us", set->arm_us },
 		{ 0 }
 	};
-	bool to_stdout = set->confirmed_path && !strcmp(set->confirmed_path, "-");
+	bool to_stdout = set->confirmed_path && outfile_is_stdout(set->confirmed_path);
 
 	result_print(to_stdout ? stderr : stdout, results, json);
 }
