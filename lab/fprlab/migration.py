@@ -17,7 +17,8 @@ from .drops import dropped_pages
 from .features import CAPABILITIES, Ends, Feature
 from .guestport import Verified
 from .machine import Emulator, Guest, Machine
-from .ram import PAGE, GuestRam, differing_pages, differs_in_wall_clock_only, find_ram, first_difference
+from .ram import (PAGE, GuestRam, differing_pages, differs_in_wall_clock_only, find_ram, first_difference,
+                  host_address)
 from .relay import CRASHES, RELAYS, Relay
 
 SECONDS_BETWEEN_CHECKS = 2.0
@@ -273,15 +274,14 @@ def memory_devices(side: Machine) -> list[tuple[int, int]]:
                   for device in devices)
 
 
-def compare_block(run: Run, source: Machine, left: GuestRam, right: GuestRam, wall_clock: int, traced: int) -> int:
+def compare_block(run: Run, source: Machine, left: GuestRam, right: GuestRam, clock: int, traced: int) -> int:
     """How many pages differ. In plain mode none may; with the filter each must have
     been dropped, after so many bytes of the source's trace. Stock hints leave no record
     of what they dropped, so there the pages are counted and the guest's own checks have
-    to do."""
+    to do. The guest's clock is at this offset, which may lie in another block."""
     differing = differing_pages(left, right)
-    clock_page = wall_clock // PAGE
-    if wall_clock and clock_page in differing and differs_in_wall_clock_only(left, right, wall_clock):
-        differing.remove(clock_page)
+    if clock // PAGE in differing and differs_in_wall_clock_only(left, right, clock):
+        differing.remove(clock // PAGE)
     stock_hints = run.mode == "hint" or run.mode == "filter-hint" and bool(run.expect_stock or run.blocked())
     if differing and not stock_hints:
         dropped: set[int] = set()
@@ -299,14 +299,15 @@ def compare_block(run: Run, source: Machine, left: GuestRam, right: GuestRam, wa
 def compare_ram(run: Run, source: Machine, destination: Machine, size: int,
                 wall_clock: int, traced: int = 0) -> int:
     """The same for all of the guest's RAM; memory devices have blocks of their own. The
-    guest's clock is in the first block."""
+    guest's clock is at a guest physical address, or nowhere if that is 0."""
     blocks = [(0, size)] + memory_devices(source)
     if blocks[1:] != memory_devices(destination):
         raise LabError("the destination has other memory devices than the source")
+    clock = host_address(source.qmp, wall_clock) if wall_clock else -1
     differing = 0
     for address, length in blocks:
         left, right = (find_ram(side.qmp, side.pid, length, address) for side in (source, destination))
-        differing += compare_block(run, source, left, right, 0 if address else wall_clock, traced)
+        differing += compare_block(run, source, left, right, clock - left.address, traced)
     return differing
 
 

@@ -36,13 +36,19 @@ def block_name(qmp: Qmp, address: int) -> str:
     raise LabError(f"QEMU has no RAMBlock at {address:#x}")
 
 
-def find_ram(qmp: Qmp, pid: int, size: int, address: int = 0) -> GuestRam:
-    """The RAM at a guest physical address, which is one mapping."""
+def host_address(qmp: Qmp, address: int) -> int:
+    """Where the QEMU has the RAM at a guest physical address."""
     text = qmp.execute("human-monitor-command", command_line=f"gpa2hva {address:#x}")
     match = GPA2HVA.match(text)
     if not match:
         raise LabError(f"QEMU does not say where its guest's RAM is: {text.strip()!r}")
-    start = int(match.group(1), 16)
+    return int(match.group(1), 16)
+
+
+def find_ram(qmp: Qmp, pid: int, size: int, address: int = 0) -> GuestRam:
+    """The RAM at a guest physical address, which is one mapping. What follows it there need not be what
+    follows it in the guest: a machine has a hole below 4 GiB."""
+    start = host_address(qmp, address)
     ram = GuestRam(pid, block_name(qmp, start), start, size)
     with open(f"/proc/{pid}/maps", encoding="ascii", errors="replace") as maps:
         for line in maps:
@@ -95,10 +101,11 @@ def read_page(ram: GuestRam, page: int) -> bytearray:
     return buffer
 
 
-def differs_in_wall_clock_only(source: GuestRam, destination: GuestRam, address: int) -> bool:
+def differs_in_wall_clock_only(source: GuestRam, destination: GuestRam, clock: int) -> bool:
     """Whether all that differs in a page is the time that the destination's KVM has
-    written there itself, as it does whenever a vCPU's state is loaded."""
-    page, offset = divmod(address, PAGE)
+    written there itself, as it does whenever a vCPU's state is loaded. The clock is at
+    this offset of the block."""
+    page, offset = divmod(clock, PAGE)
     left, right = read_page(source, page), read_page(destination, page)
     right[offset:offset + WALL_CLOCK_BYTES] = left[offset:offset + WALL_CLOCK_BYTES]
     return left == right
