@@ -11,8 +11,8 @@
  *   fpr.data  what the command prints (with a terminal: also what is typed)
  *   fpr.ctl   lines. To lab/run: "run", and in the end one of
  *             "exit STATUS BYTES", "timeout BYTES", "fail MESSAGE", where BYTES
- *             were sent on fpr.data. From lab/run: "winsize ROWS COLS", and
- *             "done" once it has all the bytes.
+ *             were sent on fpr.data. From lab/run: "winsize ROWS COLS", "end"
+ *             when the time limit is reached, and "done" once it has all the bytes.
  */
 #define _GNU_SOURCE
 #include <cpuid.h>
@@ -35,7 +35,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
-#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -43,8 +42,7 @@
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #define NEW_ROOT	"/newroot"
 #define KEEP		"/keep"
-#define PORT_WAIT_MS	5000
-#define ACK_WAIT_MS	10000
+#define PORT_WAIT_MS	120000
 
 struct module {
 	char *path;
@@ -76,7 +74,6 @@ static struct config {
 	size_t nr_env;
 	char *out;		/* shared read-write */
 	char *cwd;
-	long limit;		/* seconds since boot, 0: none */
 	struct winsize tty;	/* rows 0: no terminal */
 } config;
 
@@ -191,8 +188,6 @@ static void parse_record(char *key)
 		config.out = value;
 	else if (!strcmp(key, "cwd"))
 		config.cwd = value;
-	else if (!strcmp(key, "limit"))
-		config.limit = atol(value);
 	else if (!strcmp(key, "tty"))
 		sscanf(value, "%hu %hu", &config.tty.ws_row, &config.tty.ws_col);
 	else
@@ -589,14 +584,17 @@ static bool read_control(char *line, size_t size)
 	return true;
 }
 
-static void handle_control(int terminal)
+/* False when the command has to end. */
+static bool handle_control(int terminal)
 {
 	struct winsize size = { };
 	char line[128];
 
-	if (read_control(line, sizeof(line)) &&
-	    sscanf(line, "winsize %hu %hu", &size.ws_row, &size.ws_col) == 2)
+	if (!read_control(line, sizeof(line)))
+		return true;
+	if (sscanf(line, "winsize %hu %hu", &size.ws_row, &size.ws_col) == 2)
 		ioctl(terminal, TIOCSWINSZ, &size);
+	return !strstr(line, "end\n");
 }
 
 /* Reap everything that ended; true when the command is among it. */
@@ -629,20 +627,10 @@ static int open_child_signal(void)
 	return fd;
 }
 
-static int open_limit_timer(void)
-{
-	struct itimerspec limit = { .it_value.tv_sec = config.limit };
-	int fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC);
-
-	if (fd < 0 || timerfd_settime(fd, TFD_TIMER_ABSTIME, &limit, NULL))
-		die("make a timer: %m");
-	return fd;
-}
-
-/* Run the command to its end; false when the time limit came first. */
+/* Run the command to its end; false when lab/run's time limit came first. */
 static bool run_command(int *status)
 {
-	enum { OUTPUT, CHILD, LIMIT, CONTROL, INPUT, NR };
+	enum { OUTPUT, CHILD, CONTROL, INPUT, NR };
 	struct pollfd fds[NR];
 	struct signalfd_siginfo info;
 	bool ended = false, in_time = true;
@@ -650,7 +638,6 @@ static bool run_command(int *status)
 	pid_t pid;
 
 	child_fd = open_child_signal();
-	fds[LIMIT] = (struct pollfd) { .fd = open_limit_timer(), .events = POLLIN };
 	say("lab: running %s\n", config.args[0]);
 	dprintf(ctl_fd, "run\n");
 	pid = start_command(&fd);
@@ -669,14 +656,12 @@ static bool run_command(int *status)
 		if (fds[INPUT].revents & POLLIN)
 			forward_input(fd);
 		if (fds[CONTROL].revents & POLLIN)
-			handle_control(fd);
+			in_time = handle_control(fd);
 		if (fds[CHILD].revents) {
 			while (read(child_fd, &info, sizeof(info)) > 0)
 				;
 			ended = reap(pid, status);
 		}
-		if (fds[LIMIT].revents)
-			in_time = false;
 	}
 
 	/* Whatever it left behind would keep the pipe, out/ and KVM busy. */
@@ -689,13 +674,13 @@ static bool run_command(int *status)
 	return in_time;
 }
 
-/* Until lab/run has all the output, QEMU must not go. */
+/* Until lab/run has all the output, QEMU must not go. It goes with lab/run. */
 static void wait_for_done(void)
 {
 	struct pollfd pfd = { .fd = ctl_fd, .events = POLLIN };
 	char line[128];
 
-	while (poll(&pfd, 1, ACK_WAIT_MS) > 0)
+	while (poll(&pfd, 1, -1) > 0)
 		if (!read_control(line, sizeof(line)) || strstr(line, "done\n"))
 			return;
 }

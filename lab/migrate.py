@@ -92,7 +92,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--bandwidth", type=positive, default=0, metavar="MIB",
                         help="cap in MiB a second (default: none)")
     parser.add_argument("--timeout", type=positive, default=180, metavar="S",
-                        help="limit for each run (default: 180)")
+                        help="limit for each run that makes no progress (default: 180)")
     parser.add_argument("--expect-stock", action="store_true",
                         help="the kernel has no filter: filter-hint must warn and do without")
     parser.add_argument("--agent", type=names(AGENTS), default=[""], metavar="NAME,...",

@@ -35,7 +35,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--repeat", type=int, default=1, metavar="N")
     parser.add_argument("--guest-mib", type=int, default=256, metavar="MIB")
     parser.add_argument("--timeout", type=int, default=Plan.timeout, metavar="S",
-                        help=f"limit for each run (default: {Plan.timeout})")
+                        help=f"limit for each run that makes no progress (default: {Plan.timeout})")
     for name, script in (("examples", "scripts/build-examples"), ("fprctl", "scripts/build-userspace"),
                          ("guest", "lab/build-guest")):
         parser.add_argument(f"--{name}", type=Path, required=True, metavar="DIR", help=f"what {script} prints")

@@ -23,7 +23,8 @@ from .relay import CRASHES, RELAYS, Relay
 
 SECONDS_BETWEEN_CHECKS = 2.0
 SECONDS_BETWEEN_NOTES = 5.0
-SECONDS_FOR_REPORT = 30.0
+SECONDS_FOR_REPORT = 120.0
+MAX_ROUNDS = 1000
 MAX_GROWTH_MIB = 64
 ENDS = ("completed", "failed", "cancelled")
 UNLIMITED = 1 << 40  # bytes a second, more than any machine here moves
@@ -41,7 +42,7 @@ class Run:
     mode: str
     repeat: int
     bandwidth: int  # bytes a second, 0: no cap
-    timeout: int  # seconds for everything
+    timeout: int  # seconds without progress
     expect_stock: bool  # this kernel has no filter: filter modes have to fall back
     label: str  # for progress
     agent: str = ""  # of fprlab.agent, in the place of the guest's own
@@ -69,11 +70,18 @@ class Stage:
         self._show = show
         self._start = time.monotonic()
         self.name = ""
+        self.limit = 0  # seconds without progress, 0: none; time_limit() sets it
 
     def enter(self, name: str) -> None:
         """A new stage begins."""
         self.name = name
+        self.progress()
         self.note("")
+
+    def progress(self) -> None:
+        """Something was done, so nothing hangs."""
+        if self.limit:
+            signal.alarm(self.limit)
 
     def note(self, detail: str) -> None:
         """Show how it goes."""
@@ -83,16 +91,18 @@ class Stage:
 
 @contextlib.contextmanager
 def time_limit(seconds: int, stage: Stage) -> Iterator[None]:
-    """Whatever blocks inside is interrupted after so many seconds."""
+    """Whatever blocks inside is interrupted when there was no progress for so many seconds."""
 
     def expired(_signal: int, _frame: Optional[FrameType]) -> None:
-        raise LabError(f"took longer than {seconds} s; it was at: {stage.name}")
+        raise LabError(f"no progress for {seconds} s; it was at: {stage.name}")
 
     previous = signal.signal(signal.SIGALRM, expired)
-    signal.alarm(seconds)
+    stage.limit = seconds
+    stage.progress()
     try:
         yield
     finally:
+        stage.limit = 0
         signal.alarm(0)
         signal.signal(signal.SIGALRM, previous)
 
@@ -180,15 +190,20 @@ def interrupt(agent: Union[None, Agent, Relay], source: Machine) -> None:
 def wait_end(source: Machine, stage: Stage) -> dict[str, Any]:
     """The final answer of query-migrate, with the most that the guest was throttled."""
     shown = time.monotonic()
-    throttled = 0
+    throttled = sent = 0
     while True:
         info = source.qmp.execute("query-migrate")
         throttled = max(throttled, info.get("cpu-throttle-percentage", 0))
         if info.get("status") in ENDS:
             return {**info, "cpu-throttle-percentage": throttled}
-        if time.monotonic() - shown >= SECONDS_BETWEEN_NOTES and "ram" in info:
+        ram = info.get("ram", {"transferred": 0, "dirty-sync-count": 0})
+        if ram["dirty-sync-count"] > MAX_ROUNDS:
+            raise LabError(f"the migration has not ended after {MAX_ROUNDS} rounds")
+        if ram["transferred"] > sent:
+            sent = ram["transferred"]
+            stage.progress()
+        if time.monotonic() - shown >= SECONDS_BETWEEN_NOTES and sent:
             shown = time.monotonic()
-            ram = info["ram"]
             stage.note(f": round {ram['dirty-sync-count']}, {ram['transferred'] >> 20} MiB sent, "
                        f"{ram['remaining'] >> 20} MiB left")
         time.sleep(0.1)

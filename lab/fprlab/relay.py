@@ -20,7 +20,7 @@ RECORD_LEN = 24  # of a chunk, without its payload
 END_LEN = 20
 END = 0x45525046
 PAYLOAD_AT = 6
-INTERRUPT_TIMEOUT = 60.0  # seconds
+INTERRUPT_TIMEOUT = 180.0  # seconds
 
 
 def receive(connection: socket.socket, size: int) -> bytes:

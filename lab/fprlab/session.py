@@ -11,7 +11,7 @@ from . import LabError
 from .plan import Plan
 
 TOP = Path(__file__).resolve().parent.parent.parent
-RUN_TIMEOUT = 240  # seconds for each migration
+RUN_TIMEOUT = 240  # seconds for each migration, and for what makes no progress in it
 BOOT_TIMEOUT = 120
 HOST_MODULES = ("veth", "vhost_net", "vhost_vsock")
 STATUS_NONE = 3  # of a build script: what it would build from is not to be had

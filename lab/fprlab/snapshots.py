@@ -23,7 +23,7 @@ from .recorder import Recorder
 from .vmm import Vmm, boot_arguments, restore_arguments
 
 BEATS_BETWEEN = 2
-FILTER_TIMEOUT = 60
+FILTER_TIMEOUT = 240
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Plan:
     guest_mib: int
     repeat: int = 1
     snapshots: int = 3  # after the first one; one more is taken of the restored guest
-    timeout: int = 600  # seconds for everything
+    timeout: int = 600  # seconds without progress
 
     def label(self) -> str:
         """For progress."""

@@ -6,13 +6,13 @@ from typing import Callable
 
 from . import LabError
 
-LIMIT_MS = 20000
+LIMIT = 180.0  # seconds
 
 
 def wait_until(what: str, true: Callable[[], object]) -> None:
     """Until a condition holds, for a bounded time."""
-    end = time.monotonic() + LIMIT_MS / 1000
+    end = time.monotonic() + LIMIT
     while not true():
         if time.monotonic() > end:
-            raise LabError(f"waited {LIMIT_MS / 1000:.0f} s in vain until {what}")
+            raise LabError(f"waited {LIMIT:.0f} s in vain until {what}")
         time.sleep(0.05)
