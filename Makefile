@@ -29,7 +29,7 @@ check: machine packages ## Run all tests
 
 .PHONY: check-snapshot
 check-snapshot: machine packages ## Test snapshots by a VMM that knows nothing of the filter, and compare sizes
-	lab/tests/snapshot_test
+	lab/tests/l0/snapshot_test
 	WORKLOADS=$${WORKLOADS:-idle,freed,frag,churn} lab/snapshot
 
 .PHONY: snapshot
@@ -47,7 +47,7 @@ compatibility: ## Write the document of what the last make check ran with, and o
 
 .PHONY: check-libvirt
 check-libvirt: machine packages ## Migrate with Debian's libvirt between two hosts
-	lab/tests/libvirt_test
+	lab/tests/l0/libvirt_test
 
 .PHONY: check-model
 check-model: packages ## Check the model of the protocol, exhaustively
@@ -66,7 +66,7 @@ fuzz-decoders: packages ## Fuzz what decodes reports, in fprctl and in QEMU
 .PHONY: check-kunit
 check-kunit: machine packages ## Run KUnit and selftests under KASAN, and show what they cover
 	lab/run --kernel kasan --append kunit.enable=1 --timeout 1200 -- \
-		lab/tests/kunit_test $$(scripts/build-modules kasan) $$(scripts/build-selftests)
+		lab/tests/l1/kunit_test $$(scripts/build-modules kasan) $$(scripts/build-selftests)
 
 # Choices of "make stress" and "make check-kcsan"; SEED also of "make soak".
 SECONDS ?= 600
@@ -74,7 +74,7 @@ SEED ?=
 
 .PHONY: check-kcsan
 check-kcsan: machine packages ## Hunt for data races with KCSAN
-	lab/tests/kcsan_test $(SECONDS) $(SEED)
+	lab/tests/l0/kcsan_test $(SECONDS) $(SEED)
 
 .PHONY: bench
 bench: machine packages ## Measure what the filter costs, in instructions
@@ -100,7 +100,7 @@ fuzz: machine packages ## Fuzz the filter's ioctls on a kernel that checks itsel
 
 .PHONY: check-faults
 check-faults: machine packages ## Make all fail that can fail in the filter's ioctls
-	lab/run --kernel kasan -- lab/tests/fault_test $$(scripts/build-selftests)
+	lab/run --kernel kasan -- lab/tests/l1/fault_test $$(scripts/build-selftests)
 
 .PHONY: shell
 shell: machine packages ## Open a shell in the lab's host, with the filter in its KVM
@@ -131,7 +131,7 @@ SUITE ?=
 
 .PHONY: check-deb
 check-deb: machine packages ## Install, use, upgrade and remove the packages in Debian systems
-	lab/tests/deb_test $(SUITE)
+	lab/tests/l0/deb_test $(SUITE)
 
 .PHONY: series
 series: ## Write the patch series for Linux and QEMU to out/series

@@ -10,7 +10,7 @@
  * processes are killed.
  *
  * After each of these the error is one that the header has, no write is missing
- * in the log, and the VM works.  lab/tests/fault_test prepares the kernel for it.
+ * in the log, and the VM works.  lab/tests/l1/fault_test prepares the kernel for it.
  */
 #include <fcntl.h>
 #include <linux/kvm_fpr.h>

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Names that more than one of the lab's machines knows."""
+
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[3]  # the checkout, which L1 sees, too
+
+WORKLOADS = ("idle", "freed", "frag", "churn", "forks")
+# Those that need a device, which a feature brings.
+DEVICE_WORKLOADS = ("disk", "net")
+# Of lab/tests/l0/race_test alone.
+RACE_WORKLOAD = "pressure"
+MODES = ("plain", "pagemap", "hint", "filter-hint", "filter-report")
+FILTER_MODES = ("filter-hint", "filter-report")

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A test that is a list of migrations, each with features, in one boot of the lab's host."""
+
+import dataclasses
+from typing import Any, Sequence
+
+from ..common.errors import LabError
+from .session import build_parts, run_cases
+
+GUEST_MIB = 512
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One migration, as lab/l1/migrate's --case has it, and what is seen in it."""
+
+    how: str
+    what: str
+    pages: int = 1  # that the guest has to check at first on the destination, at the very least
+
+    def passed(self, result: dict[str, Any]) -> bool:
+        """Whether all was as it should be."""
+        return result["verified"] and result["verified_pages"][0] >= self.pages
+
+
+@dataclasses.dataclass(frozen=True)
+class Skipped:
+    """One that cannot be done here."""
+
+    what: str
+    why: str
+
+
+def progress(text: str) -> None:
+    """What the lab says, as comments."""
+    print(f"# {text}", flush=True)
+
+
+def told(result: dict[str, Any]) -> str:
+    """What a migration has found, for a comment."""
+    if not result["verified"]:
+        return result["error"]
+    if "sent_bytes" not in result:
+        return result["blocked"]
+    return "; ".join([f"{result['sent_bytes'] >> 20} MiB sent in {result['rounds']} rounds, "
+                      f"{result['dropped_pages']} pages dropped, {result['differing_pages']} differ, "
+                      f"the guest checked {' and '.join(map(str, result['verified_pages']))}", *result["found"]])
+
+
+def test_cases(cases: Sequence[Case], skipped: Sequence[Skipped] = ()) -> int:
+    """Print TAP; 0 if all migrations were verified."""
+    print(f"1..{len(cases) + len(skipped)}", flush=True)
+    failed = False
+    results: list[dict[str, Any]] = []
+    try:
+        results = run_cases([case.how for case in cases], GUEST_MIB, build_parts(), progress)
+    except LabError as error:
+        failed = True
+        progress(f"FAILED: {error}")
+    for number, case in enumerate(cases):
+        result = results[number] if number < len(results) else {"verified": False, "error": "the lab ended before that"}
+        progress(told(result))
+        passed = case.passed(result)
+        failed |= not passed
+        print(f"{'ok' if passed else 'not ok'} {number + 1} - {case.how.split(':')[1]}: {case.what}")
+    for number, skip in enumerate(skipped, len(cases) + 1):
+        print(f"ok {number} - {skip.what} # SKIP {skip.why}")
+    return int(failed)

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Results as rows with medians, as a table, and as a file."""
+
+import json
+import os
+import statistics
+from pathlib import Path
+from typing import Any, Optional, Sequence
+
+from ..common.names import MODES, WORKLOADS
+
+MIB = 1 << 20
+MEDIANS = ("sent_bytes", "pages_normal", "total_ms", "downtime_ms", "rounds",
+           "filtered_pages", "confirmed_pages", "needed_bytes", "held_bytes")
+HEAD = ("workload", "mode", "sent MiB", "x plain", "pages", "total ms", "x plain", "downtime ms",
+        "rounds", "filtered", "confirmed", "needed MiB", "sent/needed",
+        "held MiB", "verified")
+
+Result = dict[str, Any]
+
+
+def median_row(results: Sequence[Result]) -> Result:
+    """The medians of one workload's runs in one mode; failed runs have no figures."""
+    good = [result for result in results if result["verified"]]
+    row = {key: statistics.median(result[key] for result in good) for key in MEDIANS} if good else {}
+    return {"workload": results[0]["workload"], "mode": results[0]["mode"],
+            "runs": len(results), "verified": len(good), **row}
+
+
+def summarise(results: Sequence[Result]) -> list[Result]:
+    """A row for each workload and mode that was run."""
+    rows = []
+    for workload in WORKLOADS:
+        for mode in MODES:
+            group = [result for result in results
+                     if (result["workload"], result["mode"]) == (workload, mode)]
+            if group:
+                rows.append(median_row(group))
+    return rows
+
+
+def ratio(row: Result, base: Optional[Result], key: str) -> str:
+    """A figure relative to the same workload's plain one."""
+    if not base or not base.get(key):
+        return "-"
+    return f"{row[key] / base[key]:.2f}"
+
+
+def cells(row: Result, plain: Optional[Result]) -> list[str]:
+    """A line of the table."""
+    name = [row["workload"], row["mode"]]
+    verified = "yes" if row["verified"] == row["runs"] else "NO"
+    if row["runs"] > 1:
+        verified += f" {row['verified']}/{row['runs']}"
+    if "sent_bytes" not in row:
+        return name + ["-"] * (len(HEAD) - 3) + [verified]
+    return name + [
+        f"{row['sent_bytes'] / MIB:.1f}", ratio(row, plain, "sent_bytes"),
+        f"{row['pages_normal']:.0f}",
+        f"{row['total_ms']:.0f}", ratio(row, plain, "total_ms"), f"{row['downtime_ms']:.0f}",
+        f"{row['rounds']:g}", f"{row['filtered_pages']:.0f}", f"{row['confirmed_pages']:.0f}",
+        f"{row['needed_bytes'] / MIB:.1f}", f"{row['sent_bytes'] / row['needed_bytes']:.2f}",
+        f"{row['held_bytes'] / MIB:.1f}", verified]
+
+
+def align(lines: Sequence[Sequence[str]], names: int) -> str:
+    """Cells as text: so many columns of names to the left, figures to the right."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) if column < names else cell.rjust(width)
+                  for column, (cell, width) in enumerate(zip(line, widths))).rstrip()
+        for line in lines)
+
+
+def format_table(rows: Sequence[Result]) -> str:
+    """The rows as text."""
+    plain = {row["workload"]: row for row in rows if row["mode"] == "plain"}
+    lines = [list(HEAD)] + [cells(row, plain.get(row["workload"])) for row in rows]
+    return align(lines, 2)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """The file is either the old one or the whole new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def write_json(path: Path, results: Sequence[Result]) -> None:
+    """An array with one object for each run, each on a line of its own."""
+    lines = ",\n".join(json.dumps(result) for result in results)
+    write_atomically(path, f"[\n{lines}\n]\n")

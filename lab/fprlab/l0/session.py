@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Running a plan's migrations in the lab's host (L1), in one boot of it."""
+
+import dataclasses
+import json
+import subprocess
+from pathlib import Path
+from typing import Any, Callable, Optional, Sequence
+
+from ..common.errors import LabError
+from ..common.names import TOP
+from .plan import Plan
+
+RUN_TIMEOUT = 240  # seconds for each migration, and for what makes no progress in it
+BOOT_TIMEOUT = 120
+HOST_MODULES = ("veth", "vhost_net", "vhost_vsock")
+STATUS_NONE = 3  # of a build script: what it would build from is not to be had
+RESULT = "result "
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """Directories with what has to be built first."""
+
+    guest: Path
+    qemu: Path
+    userspace: Path
+
+
+class NotToBeHad(LabError):
+    """Debian does not have what a part is built from, or not any more."""
+
+
+def built(script: str, *arguments: str) -> Path:
+    """Run one of the project's build scripts, which prints a directory."""
+    result = subprocess.run([TOP / script, *arguments], stdout=subprocess.PIPE, text=True, check=False)
+    lines = result.stdout.splitlines()
+    if result.returncode == STATUS_NONE:
+        raise NotToBeHad(f"{' '.join((script, *arguments))}: its source is not to be had")
+    if result.returncode or not lines:
+        raise LabError(f"{script} failed")
+    return Path(lines[-1])
+
+
+def build_parts(*qemu: str) -> Parts:
+    """Build what is missing, the modules too, so that no boot waits for a build, and the QEMU
+    of another version than the default if one is named. What needs the network comes first."""
+    built("scripts/fetch-kernel")
+    built("scripts/fetch-qemu", *qemu)
+    built("scripts/build-modules")
+    return Parts(built("lab/build-guest"), built("scripts/build-qemu", *qemu), built("scripts/build-userspace"))
+
+
+def host_mib(guest_mib: int) -> int:
+    """Memory of L1: both guests, and what their QEMUs and L1 itself take."""
+    return 2 * guest_mib + 2560
+
+
+def host_command(memory_mib: int, timeout: int, kvm: str) -> list[str]:
+    """The beginning of a command line that boots L1 for migrations."""
+    return [
+        # One CPU, so that scripts/check can run another suite beside it on two cores.
+        str(TOP / "lab/run"), "--kvm", kvm, "--cpus", "1", "--memory", str(memory_mib),
+        *(f"--module={name}" for name in HOST_MODULES), "--timeout", str(timeout), "--",
+    ]
+
+
+def migrate_command(guest_mib: int, runs: int, parts: Parts, kvm: str, options: list[str]) -> list[str]:
+    """The command line of lab/run for so many migrations."""
+    return [
+        *host_command(host_mib(guest_mib), BOOT_TIMEOUT + runs * RUN_TIMEOUT, kvm),
+        str(TOP / "lab/l1/migrate"), "--timeout", str(RUN_TIMEOUT),
+        "--guest", str(parts.guest), "--guest-mib", str(guest_mib),
+        "--qemu", str(parts.qemu / "qemu-system-x86_64"),
+        "--fprctl", str(parts.userspace / "fprctl"),
+        "--firmware", str(parts.qemu / "pc-bios"),
+        "--logs", str(TOP / "out/lab/migrate"), *options,
+    ]
+
+
+def command(plan: Plan, parts: Parts, kvm: str, options: list[str]) -> list[str]:
+    """The same for a plan's."""
+    return migrate_command(plan.guest_mib, plan.runs(), parts, kvm, [
+        "--workload", ",".join(plan.workloads), "--mode", ",".join(plan.modes),
+        "--repeat", str(plan.repeat), *options])
+
+
+def parse_result(line: str) -> Optional[dict[str, Any]]:
+    """The result in a line of lab/l1/migrate, None for progress."""
+    if not line.startswith(RESULT):
+        return None
+    try:
+        return json.loads(line[len(RESULT):])
+    except json.JSONDecodeError as error:
+        raise LabError(f"unreadable result from the lab: {line!r}") from error
+
+
+def follow(lab: subprocess.Popen[str], show: Callable[[str], None]) -> list[dict[str, Any]]:
+    """The results in what a lab says until it ends; the rest is shown."""
+    results: list[dict[str, Any]] = []
+    assert lab.stdout
+    for text in lab.stdout:
+        result = parse_result(text)
+        if result is None:
+            show(text.rstrip())
+        else:
+            results.append(result)
+    return results
+
+
+def run_command(line: list[str], runs: int, show: Callable[[str], None]) -> list[dict[str, Any]]:
+    """All results, among them those of failed runs. Fewer than planned, or a lab
+    that ends badly although no run failed, is an error."""
+    (TOP / "out").mkdir(exist_ok=True)  # the one directory that L1 may write to
+    with subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace") as lab:
+        results = follow(lab, show)
+    failed = any("error" in result for result in results)
+    if len(results) != runs or lab.returncode and not failed:
+        raise LabError(f"the lab ended with status {lab.returncode} after {len(results)} of {runs} runs")
+    return results
+
+
+def run_session(plan: Plan, parts: Parts, show: Callable[[str], None], kvm: str = "modules",
+                options: Optional[list[str]] = None) -> list[dict[str, Any]]:
+    """All results of a plan."""
+    return run_command(command(plan, parts, kvm, options or []), plan.runs(), show)
+
+
+def run_cases(cases: Sequence[str], guest_mib: int, parts: Parts, show: Callable[[str], None]) -> list[dict[str, Any]]:
+    """All results of migrations with their features, as lab/l1/migrate names them."""
+    options = [f"--case={case}" for case in cases]
+    return run_command(migrate_command(guest_mib, len(cases), parts, "modules", options), len(cases), show)

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The lab's host (L1) for snapshots: what is built for it, and how it is booted."""
+
+from ..common.names import TOP
+from ..l1.snapshots import Tools
+from .session import built
+
+DISKS = 6  # as many times the guest's memory as its chains take in /tmp, which is memory, and two guests
+HOST_MIB = 1536
+
+
+def build_tools() -> Tools:
+    """Build what is missing, the modules too, so that no boot waits for a build."""
+    built("scripts/fetch-kernel")
+    built("scripts/build-modules")
+    return Tools(built("scripts/build-examples"), built("scripts/build-userspace"), built("lab/build-guest"))
+
+
+def tool_options(tools: Tools) -> list[str]:
+    """As lab/l1/snapshots and lab/tests/l1/snapshot_run take them."""
+    return ["--examples", str(tools.examples), "--fprctl", str(tools.fprctl), "--guest", str(tools.guest)]
+
+
+def host_command(guest_mib: int, timeout: int, command: list[str]) -> list[str]:
+    """The command line of lab/run; why one CPU, fprlab.l0.session says."""
+    return [str(TOP / "lab/run"), "--kvm", "modules", "--cpus", "1", "--memory", str(HOST_MIB + DISKS * guest_mib),
+            "--timeout", str(timeout), "--", *command]

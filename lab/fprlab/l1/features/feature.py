@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a migration can be done with besides the filter, by the names of --feature."""
+
+import contextlib
+import dataclasses
+from pathlib import Path
+from typing import Any, Callable, ContextManager, Mapping, Protocol, Sequence
+
+from ...common.errors import LabError
+from ..guest_port import GuestPort
+from ..qmp import Qmp
+
+
+class Side(Protocol):
+    """One end of a migration, as fprlab.l1.guest_qemu.Machine is."""
+
+    directory: Path
+    pid: int
+    qmp: Qmp
+    port: GuestPort
+
+
+@dataclasses.dataclass(frozen=True)
+class Ends:
+    """Both of them, and what query-migrate says in the end."""
+
+    source: Side
+    destination: Side
+    info: Mapping[str, Any]
+
+
+def no_arguments(_directory: Path, _incoming: bool) -> Sequence[str]:
+    """Of most features."""
+    return ()
+
+
+def nothing(_: Any) -> None:
+    """A hook that is not used."""
+
+
+def found_nothing(_: Any) -> str:
+    """The same, where something could be told."""
+    return ""
+
+
+def nothing_around(_directory: Path, _mib: int) -> ContextManager[None]:
+    """The same, where it would last."""
+    return contextlib.nullcontext()
+
+
+@dataclasses.dataclass(frozen=True)
+class Feature:
+    """The guest's QEMUs have the first part for as long as the guest lives, each
+    migration has the second; both ends agree on all of it."""
+
+    name: str
+    backend: str = ""  # the object that is the guest's RAM, without its id and size
+    memory: str = ""   # what follows the size in -m
+    arguments: Callable[[Path, bool], Sequence[str]] = no_arguments  # (directory, incoming)
+    accel: str = ""    # what follows the accelerator's name
+    append: str = ""   # words for the guest's kernel command line
+    modules: tuple[str, ...] = ()  # that the guest needs for it
+    around: Callable[[Path, int], ContextManager[None]] = nothing_around  # the guest's life; and its MiB
+    ready: Callable[[Side], None] = nothing  # with the source, when its guest is ready
+
+    capabilities: tuple[str, ...] = ()
+    parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    file: bool = False  # through a file, which the destination reads when it is complete
+    tcp: bool = False  # not through a unix socket
+    before: Callable[[Qmp], None] = nothing  # with the source's monitor, when it is about to begin
+    during: Callable[[Qmp], None] = nothing  # with the source's monitor, when it has begun
+    loaded: Callable[[Ends], str] = found_nothing  # when the destination has all and stands still
+    blocked: str = ""  # why there is no filter with it
+    snapshot: bool = False  # the guest goes on at the source, from where the destination begins
+    cancelled: bool = False  # the migration is, when the filter has been looked at
+    excludes: tuple[str, ...] = ()  # names of features that QEMU does not combine with it
+
+    def of_guest(self) -> bool:
+        """Whether the guest has it all its life."""
+        return bool(self.backend or self.memory) or self.arguments is not no_arguments
+
+
+FEATURES = {feature.name: feature for feature in (
+    Feature("multifd", capabilities=("multifd",), parameters={"multifd-channels": 4}, excludes=("xbzrle",)),
+    Feature("xbzrle", capabilities=("xbzrle",), parameters={"xbzrle-cache-size": 64 << 20},
+            excludes=("multifd", "mapped-ram")),
+    Feature("file", file=True, excludes=("multifd",)),
+    Feature("mapped-ram", capabilities=("mapped-ram",), file=True, excludes=("xbzrle",)),
+    # Throttles as soon as a fifth of what was sent is dirty again, and then much.
+    Feature("auto-converge", capabilities=("auto-converge",),
+            parameters={"throttle-trigger-threshold": 20, "cpu-throttle-initial": 40,
+                        "cpu-throttle-increment": 20}),
+)}
+
+CAPABILITIES = tuple(sorted({name for feature in FEATURES.values() for name in feature.capabilities}))
+
+
+def combinable(features: Sequence[Feature]) -> bool:
+    """Whether QEMU takes them together: multifd takes a file only as mapped-ram."""
+    names = {feature.name for feature in features}
+    if "mapped-ram" in names:
+        names.discard("file")
+    return not any(names & set(feature.excludes) for feature in features if feature.name in names)
+
+
+def check_combination(features: Sequence[Feature]) -> None:
+    """Say before the guest starts what QEMU would refuse."""
+    if not combinable(features):
+        raise LabError(f"features that QEMU does not combine: {', '.join(feature.name for feature in features)}")

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A QMP client: one command after the other over a unix socket."""
+
+import json
+import socket
+from typing import Any, Optional
+
+from ..common.errors import LabError
+
+
+class Qmp:
+    """A connection to a QEMU's monitor; events are passed over."""
+
+    def __init__(self, path: str, timeout: Optional[float] = None) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(timeout)
+        self._socket.connect(path)
+        self._lines = self._socket.makefile("r", encoding="utf-8")
+        self._read()  # the greeting
+        self.execute("qmp_capabilities", enable=["oob"])
+
+    def _read(self) -> dict[str, Any]:
+        line = self._lines.readline()
+        if not line:
+            raise LabError("QEMU closed its monitor")
+        return json.loads(line)
+
+    def execute(self, command: str, **arguments: Any) -> Any:
+        """What the command returns; argument names are given with _ for -."""
+        return self._send("execute", command, arguments)
+
+    def execute_out_of_band(self, command: str, **arguments: Any) -> Any:
+        """The same by the monitor's own thread, also while the main loop hangs."""
+        return self._send("exec-oob", command, arguments)
+
+    def _send(self, kind: str, command: str, arguments: dict[str, Any]) -> Any:
+        message = {
+            kind: command,
+            "arguments": {key.replace("_", "-"): value for key, value in arguments.items()},
+        }
+        self._socket.sendall(json.dumps(message).encode() + b"\n")
+        while True:
+            answer = self._read()
+            if "error" in answer:
+                raise LabError(f"QEMU refused {command}: {answer['error']['desc']}")
+            if "return" in answer:
+                return answer["return"]
+
+    def close(self) -> None:
+        """End the connection."""
+        self._lines.close()
+        self._socket.close()

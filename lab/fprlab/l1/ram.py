@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Comparing the guest RAM of two stopped QEMUs, page by page."""
+
+import dataclasses
+import os
+import re
+
+from ..common.errors import LabError
+from .qmp import Qmp
+
+PAGE = 4096
+CHUNK = 1 << 20
+WALL_CLOCK_BYTES = 12  # KVM's struct pvclock_wall_clock
+GPA2HVA = re.compile(r"Host virtual address for 0x[0-9a-f]+ \(\S+\) is 0x([0-9a-f]+)")
+# Name, page size, offset, used and total length, and the address.
+RAMBLOCK = re.compile(r"\s*(\S+)\s+\d+ \S+ +0x\w+ 0x\w+ 0x\w+ 0x0*([0-9a-f]+)\b")
+
+
+@dataclasses.dataclass(frozen=True)
+class GuestRam:
+    """Where a QEMU has its guest's RAM."""
+
+    pid: int
+    block: str  # the RAMBlock's name
+    address: int
+    size: int
+
+
+def block_name(qmp: Qmp, address: int) -> str:
+    """The name, in migrations and trace events, of the RAMBlock that begins there."""
+    text = qmp.execute("human-monitor-command", command_line="info ramblock")
+    for line in text.splitlines():
+        match = RAMBLOCK.match(line)
+        if match and int(match.group(2), 16) == address:
+            return match.group(1)
+    raise LabError(f"QEMU has no RAMBlock at {address:#x}")
+
+
+def host_address(qmp: Qmp, address: int) -> int:
+    """Where the QEMU has the RAM at a guest physical address."""
+    text = qmp.execute("human-monitor-command", command_line=f"gpa2hva {address:#x}")
+    match = GPA2HVA.match(text)
+    if not match:
+        raise LabError(f"QEMU does not say where its guest's RAM is: {text.strip()!r}")
+    return int(match.group(1), 16)
+
+
+def find_ram(qmp: Qmp, pid: int, size: int, address: int = 0) -> GuestRam:
+    """The RAM at a guest physical address, which is one mapping. What follows it there need not be what
+    follows it in the guest: a machine has a hole below 4 GiB."""
+    start = host_address(qmp, address)
+    ram = GuestRam(pid, block_name(qmp, start), start, size)
+    with open(f"/proc/{pid}/maps", encoding="ascii", errors="replace") as maps:
+        for line in maps:
+            start, end = (int(part, 16) for part in line.split()[0].split("-"))
+            if start <= ram.address and ram.address + size <= end:
+                return ram
+    raise LabError(f"no mapping of {size} bytes at {ram.address:#x} in process {pid}")
+
+
+def differing_in(left: bytearray, right: bytearray) -> list[int]:
+    """Indexes of the pages in which two buffers of one size differ."""
+    if left == right:
+        return []
+    return [page for page in range(len(left) // PAGE)
+            if left[page * PAGE:(page + 1) * PAGE] != right[page * PAGE:(page + 1) * PAGE]]
+
+
+def read_exactly(memory: int, buffer: bytearray, address: int) -> None:
+    """Fill the buffer from a /proc/PID/mem."""
+    done = 0
+    while done < len(buffer):
+        count = os.preadv(memory, [memoryview(buffer)[done:]], address + done)
+        if not count:
+            raise LabError(f"cannot read guest RAM at {address + done:#x}")
+        done += count
+
+
+def differing_pages(source: GuestRam, destination: GuestRam) -> list[int]:
+    """Indexes of all pages that differ, in order."""
+    differing: list[int] = []
+    left, right = bytearray(CHUNK), bytearray(CHUNK)
+    memories = [os.open(f"/proc/{ram.pid}/mem", os.O_RDONLY) for ram in (source, destination)]
+    try:
+        for offset in range(0, source.size, CHUNK):
+            read_exactly(memories[0], left, source.address + offset)
+            read_exactly(memories[1], right, destination.address + offset)
+            first = offset // PAGE
+            differing += [first + page for page in differing_in(left, right)]
+    finally:
+        for memory in memories:
+            os.close(memory)
+    return differing
+
+
+def read_page(ram: GuestRam, page: int) -> bytearray:
+    """The content of one page."""
+    buffer = bytearray(PAGE)
+    with open(f"/proc/{ram.pid}/mem", "rb", buffering=0) as memory:
+        read_exactly(memory.fileno(), buffer, ram.address + page * PAGE)
+    return buffer
+
+
+def differs_in_wall_clock_only(source: GuestRam, destination: GuestRam, clock: int) -> bool:
+    """Whether all that differs in a page is the time that the destination's KVM has
+    written there itself, as it does whenever a vCPU's state is loaded. The clock is at
+    this offset of the block."""
+    page, offset = divmod(clock, PAGE)
+    left, right = read_page(source, page), read_page(destination, page)
+    right[offset:offset + WALL_CLOCK_BYTES] = left[offset:offset + WALL_CLOCK_BYTES]
+    return left == right
+
+
+def first_difference(source: GuestRam, destination: GuestRam, page: int) -> str:
+    """Where a page differs first, for a message."""
+    left, right = read_page(source, page), read_page(destination, page)
+    differing = [offset for offset in range(PAGE) if left[offset] != right[offset]]
+    if not differing:
+        return f"page {page:#x}, which no longer differs"
+    start = differing[0] & ~7
+    return (f"page {page:#x}, {len(differing)} bytes from {differing[0]:#x} to {differing[-1]:#x}: "
+            f"{left[start:start + 16].hex()} became {right[start:start + 16].hex()}")

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The lab's guest in examples/snapvmm, a VMM that knows nothing of the filter."""
+
+import subprocess
+import time
+from pathlib import Path
+from typing import Optional, Sequence
+
+from ..common.errors import LabError
+from .guest_port import GuestPort
+from .guest_qemu import KERNEL_TROUBLE
+from .ram import GuestRam
+
+MEMORY = "memfd:guest-memory"
+START_TIMEOUT = 180.0
+# An emulated host stands still for long. A reset is a triple fault, which ends the VMM.
+KERNEL_COMMAND_LINE = " ".join((
+    "console=ttyS0 loglevel=5 panic=-1 oops=panic panic_on_warn=1 reboot=t acpi=off",
+    "watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120",
+    "random.trust_cpu=on raid=noautodetect cryptomgr.notests audit=0 apparmor=0",
+    "lab_report=/dev/ttyS2"))
+
+
+def boot_arguments(guest: Path, workload: str, guest_mib: int) -> list[str]:
+    """What makes it boot the guest that lab/build-guest has put there."""
+    return ["--kernel", str(guest / "vmlinuz"), "--initrd", str(guest / "initrd.img"), "--memory", str(guest_mib),
+            "--append", f"{KERNEL_COMMAND_LINE} lab_mib={guest_mib} lab_workload={workload}"]
+
+
+def restore_arguments(files: Sequence[Path]) -> list[str]:
+    """What makes it go on from a chain of snapshots."""
+    return [argument for file in files for argument in ("--restore", str(file))]
+
+
+class Vmm:
+    """A running one, paused. Its directory, which is made, gets the guest's console and ports."""
+
+    def __init__(self, command: Sequence[str], directory: Path, user: Optional[int] = None) -> None:
+        directory.mkdir()
+        self.directory = directory
+        if user is not None:
+            directory.chmod(0o777)
+        serial = (f"file:{directory}/console", f"unix:{directory}/port", f"unix:{directory}/report")
+        with (directory / "stderr").open("wb") as stderr:
+            self._process = subprocess.Popen(
+                [*command, "--paused", *(word for line in serial for word in ("--serial", line))],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True,
+                user=user, group=user, extra_groups=None if user is None else [])
+        self.pid = self._process.pid
+        try:
+            self._wait_for(directory / "report")
+            self.port = GuestPort(str(directory / "port"))
+            self.pause()  # obeyed when all memory is loaded
+        except BaseException:
+            self.end()
+            raise
+
+    def _wait_for(self, path: Path) -> None:
+        deadline = time.monotonic() + START_TIMEOUT
+        while not path.exists():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise LabError(f"snapvmm did not start: {self.stderr().strip() or 'it says nothing'}")
+            time.sleep(0.02)
+
+    def stderr(self) -> str:
+        """All that it has complained of."""
+        return (self.directory / "stderr").read_text(errors="replace")
+
+    def command(self, line: str) -> str:
+        """The answer to a command, whatever it is."""
+        assert self._process.stdin and self._process.stdout
+        try:
+            self._process.stdin.write(f"{line}\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass
+        answer = self._process.stdout.readline().rstrip("\n")
+        if not answer:
+            raise LabError(f"snapvmm has ended: {self.stderr().strip() or 'it says nothing'}")
+        return answer
+
+    def _obey(self, line: str, answer: str) -> str:
+        """The rest of the answer, which must begin so."""
+        found = self.command(line)
+        if found.split()[0] != answer:
+            raise LabError(f"snapvmm's answer to {line!r} is {found!r}")
+        return found[len(answer):]
+
+    def pause(self) -> None:
+        """Let the guest stand still."""
+        self._obey("pause", "paused")
+
+    def resume(self) -> None:
+        """Let the guest go on."""
+        self._obey("resume", "resumed")
+
+    def snapshot(self, file: Path) -> int:
+        """Write the next file of the chain; its size, which must be what it says."""
+        size = int(self._obey(f"snapshot {file}", "snapshot").split()[1])
+        if file.stat().st_size != size:
+            raise LabError(f"{file} has {file.stat().st_size} bytes, and not {size} as snapvmm says")
+        return size
+
+    def ram(self) -> GuestRam:
+        """Where the guest's memory is."""
+        for line in Path(f"/proc/{self.pid}/maps").read_text(encoding="ascii", errors="replace").splitlines():
+            if MEMORY in line:
+                start, end = (int(part, 16) for part in line.split()[0].split("-"))
+                return GuestRam(self.pid, MEMORY, start, end - start)
+        raise LabError(f"process {self.pid} has no memory of a guest")
+
+    def trouble(self) -> Optional[str]:
+        """The first line of the guest's console that must not be there."""
+        lines = (self.directory / "console").read_text(errors="replace").splitlines()
+        return next((line for line in lines if KERNEL_TROUBLE.search(line)), None)
+
+    def end(self) -> None:
+        """Kill it; what there is to keep is in its snapshots."""
+        self._process.kill()
+        self._process.wait()

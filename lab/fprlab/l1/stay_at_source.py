@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Migrations after which the guest is still at the source, where it is checked: those that
+are cancelled, and snapshots of a guest that goes on."""
+
+import contextlib
+import time
+from pathlib import Path
+from typing import Any, Callable
+
+from .guest_qemu import Emulator, Machine
+from .migration import (Run, Stage, check_consoles, check_filter, check_guest, check_twice, resume_and_check,
+                        start_guests, start_migration, time_limit, uri_of, wait_completed, wait_loaded)
+
+
+def cancel(source: Machine) -> dict[str, Any]:
+    """End a migration that goes on; what query-migrate said before that."""
+    while (info := source.qmp.execute("query-migrate")).get("status") != "active":
+        time.sleep(0.01)
+    source.qmp.execute("migrate_cancel")
+    while source.qmp.execute("query-migrate")["status"] != "cancelled":
+        time.sleep(0.05)
+    return info
+
+
+def migrate_and_stay(run: Run, emulator: Emulator, directory: Path, show: Callable[[str], None]) -> dict[str, Any]:
+    """One migration, or its beginning; LabError if anything is wrong with it."""
+    stage = Stage(run.label, show)
+    uri = uri_of(run, directory)
+    snapshot = any(feature.snapshot for feature in run.features)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(time_limit(run.timeout, stage))
+        stage.enter("starting the guest")
+        source, destination = start_guests(run, emulator, directory, stack)
+        stage.enter("migrating")
+        start_migration(source, destination, run, uri)
+        counters = check_filter(run, wait_completed(source, stage) if snapshot else cancel(source), source)
+
+        stage.enter("checking the guest, which stays")
+        checks = check_twice(source, source.port.send("verify"))
+        if snapshot:
+            wait_loaded(destination, run, uri)
+            checks += resume_and_check(destination)
+        check_guest(checks)
+        check_consoles([source, destination])
+        stage.enter("verified")
+    return {"workload": run.workload, "mode": run.mode, "repeat": run.repeat, "verified": True,
+            "verified_pages": [check.pages for check in checks], "blocked": counters["blocked-reason"],
+            "features": [feature.name for feature in run.features]}

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Waiting for a guest or a QEMU to have done something."""
+
+import time
+from typing import Callable
+
+from ..common.errors import LabError
+
+LIMIT = 180.0  # seconds
+
+
+def wait_until(what: str, true: Callable[[], object]) -> None:
+    """Until a condition holds, for a bounded time."""
+    end = time.monotonic() + LIMIT
+    while not true():
+        if time.monotonic() > end:
+            raise LabError(f"waited {LIMIT:.0f} s in vain until {what}")
+        time.sleep(0.05)
