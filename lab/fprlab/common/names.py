@@ -12,3 +12,7 @@ DEVICE_WORKLOADS = ("disk", "net")
 RACE_WORKLOAD = "pressure"
 MODES = ("plain", "pagemap", "hint", "filter-hint", "filter-report")
 FILTER_MODES = ("filter-hint", "filter-report")
+
+# Of a soak: how large its guests are, and how many seconds a migration may make no progress.
+SOAK_GUEST_MIB = (256, 384, 512, 768, 1024)
+SOAK_TIMEOUT = 600

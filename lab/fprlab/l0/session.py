@@ -2,20 +2,19 @@
 """Running a plan's migrations in the lab's host (L1), in one boot of it."""
 
 import dataclasses
-import json
 import subprocess
 from pathlib import Path
 from typing import Any, Callable, Optional, Sequence
 
 from ..common.errors import LabError
 from ..common.names import TOP
+from ..common.results import parse_result
 from .plan import Plan
 
 RUN_TIMEOUT = 240  # seconds for each migration, and for what makes no progress in it
 BOOT_TIMEOUT = 120
 HOST_MODULES = ("veth", "vhost_net", "vhost_vsock")
 STATUS_NONE = 3  # of a build script: what it would build from is not to be had
-RESULT = "result "
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,16 +82,6 @@ def command(plan: Plan, parts: Parts, kvm: str, options: list[str]) -> list[str]
     return migrate_command(plan.guest_mib, plan.runs(), parts, kvm, [
         "--workload", ",".join(plan.workloads), "--mode", ",".join(plan.modes),
         "--repeat", str(plan.repeat), *options])
-
-
-def parse_result(line: str) -> Optional[dict[str, Any]]:
-    """The result in a line of lab/l1/migrate, None for progress."""
-    if not line.startswith(RESULT):
-        return None
-    try:
-        return json.loads(line[len(RESULT):])
-    except json.JSONDecodeError as error:
-        raise LabError(f"unreadable result from the lab: {line!r}") from error
 
 
 def follow(lab: subprocess.Popen[str], show: Callable[[str], None]) -> list[dict[str, Any]]:

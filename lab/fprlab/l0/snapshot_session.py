@@ -2,7 +2,7 @@
 """The lab's host (L1) for snapshots: what is built for it, and how it is booted."""
 
 from ..common.names import TOP
-from ..l1.snapshots import Tools
+from ..common.snapshot_tools import Tools
 from .session import built
 
 DISKS = 6  # as many times the guest's memory as its chains take in /tmp, which is memory, and two guests

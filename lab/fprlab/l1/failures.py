@@ -9,7 +9,7 @@ from typing import Callable
 
 from ..common.errors import LabError
 from .guest_qemu import Machine, crashed
-from .migration import ENDS
+from .migration_control import ENDS
 from .network import Network
 
 CRASH_LIMIT = 120.0  # seconds

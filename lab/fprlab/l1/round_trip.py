@@ -14,9 +14,11 @@ from .diagnosis import describe
 from .failures import Failure, Scene, make_small_disk, remove_small_disk, wait_crashed
 from .guest_port import Verified
 from .guest_qemu import Emulator, Machine, crashed
-from .migration import (UNLIMITED, NoReport, Run, Stage, check_consoles, check_filter, check_guest, check_twice,
-                        compare_ram, resume_and_check, start_migration, time_limit, wait_end,
-                        wait_loaded)
+from .filter_check import NoReport, check_filter
+from .migration_control import UNLIMITED, start_migration, wait_end, wait_loaded
+from .migration_run import Run
+from .stage import Stage, time_limit
+from .verification import check_consoles, check_guest, check_twice, compare_ram, resume_and_check
 from .network import Network
 
 # The clock that KVM writes itself is at the same address after a reboot.

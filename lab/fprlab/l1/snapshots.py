@@ -16,23 +16,16 @@ from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator, Optional
 
 from ..common.errors import LabError, LostPages
+from ..common.snapshot_tools import SNAPSHOT_TIMEOUT, Tools
 from .agents.recorder import Recorder
 from .guest_port import Verified
-from .migration import SECONDS_BETWEEN_CHECKS, Stage, check_guest, time_limit
+from .stage import Stage, time_limit
+from .verification import SECONDS_BETWEEN_CHECKS, check_guest
 from .ram import differing_pages, first_difference
 from .snapvmm import Vmm, boot_arguments, restore_arguments
 
 BEATS_BETWEEN = 2
 FILTER_TIMEOUT = 240
-
-
-@dataclasses.dataclass(frozen=True)
-class Tools:
-    """Directories with what has to be built first."""
-
-    examples: Path
-    fprctl: Path
-    guest: Path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +37,7 @@ class Plan:
     guest_mib: int
     repeat: int = 1
     snapshots: int = 3  # after the first one; one more is taken of the restored guest
-    timeout: int = 600  # seconds without progress
+    timeout: int = SNAPSHOT_TIMEOUT  # seconds without progress
 
     def label(self) -> str:
         """For progress."""

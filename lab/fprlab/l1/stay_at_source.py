@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import Any, Callable
 
 from .guest_qemu import Emulator, Machine
-from .migration import (Run, Stage, check_consoles, check_filter, check_guest, check_twice, resume_and_check,
-                        start_guests, start_migration, time_limit, uri_of, wait_completed, wait_loaded)
+from .filter_check import check_filter
+from .migration import start_guests
+from .migration_control import start_migration, uri_of, wait_completed, wait_loaded
+from .migration_run import Run
+from .stage import Stage, time_limit
+from .verification import check_consoles, check_guest, check_twice, resume_and_check
 
 
 def cancel(source: Machine) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from .misbehaving import REQUEST_LEN
 from .relay import receive, receive_report
 
 
-
 class Recorder:
     """A server at a socket, which fprctl asks, and a client of the guest's port."""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a guest's memory may be made of, as features like those of fprlab.l1.features.feature, each with a
+"""What a guest's memory may be made of, as features like those of feature.py, each with a
 look at whether it was."""
 
 import contextlib
@@ -206,7 +206,7 @@ def check_ignored(ends: Ends) -> str:
     return f"{sent >> 10} KiB sent, {counters.get('confirmed-pages')} pages confirmed, none dropped"
 
 
-MEMORIES = {feature.name: feature for feature in (
+MEMORY_FEATURES = {feature.name: feature for feature in (
     Feature("hugetlb", backend=f"memory-backend-memfd,hugetlb=on,hugetlbsize={HUGE}", around=reserved_huge_pages,
             parameters={"max-bandwidth": SLOW}, during=check_whole_pages, loaded=check_huge_pages),
     Feature("thp", around=always_thp, loaded=check_thp),

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """All features by their names."""
 
-from .devices import DEVICES
-from .feature import FEATURES
-from .memory import MEMORIES
-from .refused import REFUSALS
-from .sending import SENDING
+from .basic import BASIC_FEATURES
+from .device import DEVICE_FEATURES
+from .memory import MEMORY_FEATURES
+from .refusal import REFUSAL_FEATURES
+from .sending import SENDING_FEATURES
 
-ALL_FEATURES = {**FEATURES, **SENDING, **MEMORIES, **DEVICES, **REFUSALS}
+ALL_FEATURES = {**BASIC_FEATURES, **SENDING_FEATURES, **MEMORY_FEATURES, **DEVICE_FEATURES, **REFUSAL_FEATURES}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How pages may be sent, as features like those of fprlab.l1.features.feature that not every migration
+"""How pages may be sent, as features like those of feature.py that not every migration
 can have."""
 
 from ..qmp import Qmp
@@ -27,7 +27,7 @@ def check_zero_copy(ends: Ends) -> str:
             + (f"fell back to copying, it said so {copied} times" if copied else "never fell back to copying"))
 
 
-SENDING = {feature.name: feature for feature in (
+SENDING_FEATURES = {feature.name: feature for feature in (
     Feature("patience", ready=wait_for_report),
     Feature("zero-copy-send", capabilities=("multifd", "zero-copy-send"), parameters={"multifd-channels": 2}, tcp=True,
             loaded=check_zero_copy, excludes=("xbzrle", "file", "mapped-ram")),

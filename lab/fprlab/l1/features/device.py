@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Devices that write to a guest's memory, as features like those of fprlab.l1.features.feature, each with
+"""Devices that write to a guest's memory, as features like those of feature.py, each with
 a look at whether it did."""
 
 import contextlib
@@ -74,7 +74,7 @@ def check_vhost(_ends: Ends) -> str:
     return f"{received} frames received at the source"
 
 
-DEVICES = {feature.name: feature for feature in (
+DEVICE_FEATURES = {feature.name: feature for feature in (
     Feature("virtio-blk", arguments=disk_arguments, modules=("virtio_blk",), around=disk_image,
             parameters={"max-bandwidth": SLOW}, during=look_at_disk, loaded=check_disk),
     Feature("vhost-net", arguments=net_arguments, modules=("failover", "net_failover", "virtio_net"),

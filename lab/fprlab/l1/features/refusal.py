@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Migrations that QEMU's filter has to stay away from, as features like those of
-fprlab.l1.features.feature."""
+feature.py."""
 
 from .feature import Feature
 
 CAPABILITY = "the migration capability {} is set"
 
-REFUSALS = {feature.name: feature for feature in (
+REFUSAL_FEATURES = {feature.name: feature for feature in (
     Feature("dirty-ring", accel=",dirty-ring-size=4096", blocked="KVM's dirty ring is in use"),
     Feature("postcopy-ram", capabilities=("postcopy-ram",), blocked=CAPABILITY.format("postcopy-ram")),
     Feature("background-snapshot", capabilities=("background-snapshot",), file=True, snapshot=True,

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What QEMU counts of the filter is what it must be."""
+
+from typing import Any, Union
+
+from ..common.errors import LabError
+from ..common.names import FILTER_MODES
+from .agents.misbehaving import Agent
+from .agents.relay import RELAYS, Relay
+from .guest_qemu import Machine
+from .migration_run import Run
+
+
+class NoReport(LabError):
+    """The guest was asked for its free pages, and did not answer in time."""
+
+
+def check_fallback(run: Run, counters: dict[str, Any], source: Machine) -> None:
+    """QEMU did without the filter, and said why: in one warning and to query-migrate."""
+    warnings = [line for line in source.stderr().splitlines() if "free-page-filter" in line]
+    if len(warnings) != 1:
+        raise LabError(f"{len(warnings)} warnings about the missing filter, not 1")
+    reason = counters.get("blocked-reason", "")
+    if run.blocked() not in ("", reason) or not reason or reason not in warnings[0]:
+        raise LabError(f"the filter is off because of {reason!r}; the warning is {warnings[0]!r}")
+    if any(counters[name] for name in ("epochs", "reports", "filtered-pages", "dropped-pages")):
+        raise LabError("QEMU claims to have used the filter that it cannot use")
+
+
+def check_filter(run: Run, info: dict[str, Any], source: Machine) -> dict[str, Any]:
+    """The filter's counters. A run that was to use the filter and didn't is an
+    error, and so is a fallback that didn't warn exactly once."""
+    counters = info.get("free-page-filter", {})
+    if run.mode not in FILTER_MODES:
+        if counters:
+            raise LabError("QEMU shows a free page filter that was not asked for")
+        return {}
+    if run.expect_stock or run.blocked():
+        check_fallback(run, counters, source)
+        return counters
+    blocked = counters.get("blocked-reason")
+    if blocked:
+        raise LabError(f"QEMU did not use the filter: {blocked}")
+    if not counters.get("epochs", 0):
+        raise LabError("QEMU did not use the filter: no epoch was begun")
+    if run.mode == "filter-report" and run.agent not in RELAYS:
+        check_reports(run, counters)
+    return counters
+
+
+def check_reports(run: Run, counters: dict[str, Any]) -> None:
+    """The guest's own are used, an agent's are not."""
+    if run.agent:
+        if counters.get("reports", 0) or counters.get("dropped-pages", 0):
+            raise LabError(f"QEMU believed the {run.agent} agent")
+    elif not counters.get("reports", 0):
+        raise NoReport("the guest made no report in time")
+
+
+def check_relay(agent: Union[None, Agent, Relay], counters: dict[str, Any]) -> None:
+    """No report counts twice."""
+    if not isinstance(agent, Relay):
+        return
+    ended, asked = counters["reports"] + counters["discarded-reports"], agent.asked()
+    if not counters["reports"] or ended > asked:
+        raise LabError(f"{asked} requests, but {counters['reports']} reports used "
+                       f"and {counters['discarded-reports']} discarded")

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One migration that is to be measured."""
+
+import dataclasses
+
+from .features.feature import Feature
+from .guest_qemu import Guest
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What to measure."""
+
+    workload: str
+    mode: str
+    repeat: int
+    bandwidth: int  # bytes a second, 0: no cap
+    timeout: int  # seconds without progress
+    expect_stock: bool  # this kernel has no filter: filter modes have to fall back
+    label: str  # for progress
+    agent: str = ""  # of fprlab.l1.agents.misbehaving, in the place of the guest's own
+    features: tuple[Feature, ...] = ()
+    may_lose: bool = False  # with stock hints a guest's wrong pages are a result
+
+    def guest(self) -> Guest:
+        """Whom it migrates."""
+        return Guest(self.workload, self.mode, self.features)
+
+    def blocked(self) -> str:
+        """Why the filter has to be off, if it has to."""
+        return next((feature.blocked for feature in self.features if feature.blocked), "")
+
+    def stays(self) -> bool:
+        """The guest goes on at the source."""
+        return any(feature.snapshot or feature.cancelled for feature in self.features)

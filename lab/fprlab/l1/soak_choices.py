@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a soak chooses, from its seed."""
+
+import dataclasses
+import random
+from typing import Any, Optional, Sequence
+
+from ..common.names import SOAK_GUEST_MIB, SOAK_TIMEOUT, WORKLOADS
+from .failures import FAILURES, Failure
+from .features.basic import BASIC_FEATURES, combinable
+from .features.feature import Feature, found_nothing, nothing
+from .features.memory import MEMORY_FEATURES
+from .migration_run import Run
+from .round_trip import Leg
+
+# Stock hints are left out: they lose writes of a guest that takes hinted pages back.
+MODES = {"filter-report": 4, "filter-hint": 3, "plain": 1}
+# What a guest's memory is made of. Its test looks at how it is sent, at a pace for looking.
+MEMORY = tuple(dataclasses.replace(MEMORY_FEATURES[name], parameters={}, during=nothing, loaded=found_nothing)
+               for name in ("hugetlb", "thp"))
+SPECIAL = 0.4  # of all guests have such memory
+FILLING = ("freed", "frag")  # they fill most of the guest's memory once
+FILLING_MIN_MIB = 384        # less has no room for that and the guest's kernel
+HOPS = (3, 5, 7)  # odd, so that the last one is without a failure
+BANDWIDTHS_MIB = (0, 256, 64, 32)
+SLOW_BANDWIDTHS_MIB = (48, 32, 24)  # when something is to fail meanwhile
+FAILING = 0.8              # of every second migration
+
+Result = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class SoakGuest:
+    """The choices of one guest."""
+
+    number: int
+    workload: str
+    mode: str
+    mib: int
+    hops: int
+    features: tuple[Feature, ...]
+
+    def run(self, bandwidth: int = 0, features: Sequence[Feature] = ()) -> Run:
+        """One migration of it, or all of its life."""
+        return Run(self.workload, self.mode, 1, bandwidth, SOAK_TIMEOUT, False,
+                   f"guest {self.number}", features=(*self.features, *features))
+
+
+def chooser(*names: object) -> random.Random:
+    """Choices that depend on nothing but names, so that how one migration ends
+    changes nothing for the next."""
+    return random.Random(" ".join(str(name) for name in names))
+
+
+def choose_features(choose: random.Random, file: bool) -> tuple[Feature, ...]:
+    """Up to two for one migration that go with each other."""
+    known = [feature for feature in BASIC_FEATURES.values() if not feature.file]
+    chosen: list[Feature] = []
+    if file:
+        chosen.append(choose.choice([feature for feature in BASIC_FEATURES.values() if feature.file]))
+    for feature in choose.sample(known, min(choose.randint(0, 2), len(known))):
+        if combinable([*chosen, feature]):
+            chosen.append(feature)
+    return tuple(chosen)
+
+
+def choose_guest(seed: int, number: int) -> SoakGuest:
+    """The guest of that number."""
+    choose = chooser(seed, number)
+    mode = choose.choices(list(MODES), list(MODES.values()))[0]
+    workload = choose.choice(WORKLOADS)
+    sizes = [mib for mib in SOAK_GUEST_MIB if workload not in FILLING or mib >= FILLING_MIN_MIB]
+    memory = (choose.choice(MEMORY),) if choose.random() < SPECIAL else ()
+    return SoakGuest(number, workload, mode, choose.choice(sizes), choose.choice(HOPS), memory)
+
+
+def choose_leg(seed: int, guest: SoakGuest, hop: int) -> Leg:
+    """A guest's migration of that number, from 1. Each failure is followed by a
+    migration without one."""
+    choose = chooser(seed, guest.number, hop)
+    failure: Optional[Failure] = None
+    if hop % 2 == 0 and choose.random() < FAILING:
+        failure = choose.choice(list(FAILURES.values()))
+    transport = choose.choice(failure.transports if failure else ("unix", "tcp", "tcp", "file"))
+    features = choose_features(choose, transport == "file")
+    mib = choose.choice(SLOW_BANDWIDTHS_MIB if failure else BANDWIDTHS_MIB)
+    return Leg(guest.run(mib << 20, features), transport, failure, choose.random(), choose.uniform(0.2, 3))
+
+
+def choices(guest: SoakGuest, hop: int, leg: Leg) -> Result:
+    """All that was chosen, for a person who wants to know."""
+    return {
+        "guest": guest.number, "hop": hop, "workload": guest.workload, "mode": guest.mode,
+        "guest_mib": guest.mib, "transport": leg.transport,
+        "features": [feature.name for feature in leg.run.features], "bandwidth_mib": leg.run.bandwidth >> 20,
+        "failure": leg.failure.name if leg.failure else "",
+        "moment": round(leg.moment, 3), "length": round(leg.length, 3),
+    }
