@@ -12,7 +12,7 @@ REPEAT_RANGE = (1, 100)
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class MigrationPlan:
     """Every workload in every mode, that many times."""
 
     workloads: tuple[str, ...] = WORKLOADS
@@ -43,13 +43,13 @@ def chosen_number(variable: str, text: str, default: int, limits: tuple[int, int
     return int(text)
 
 
-def parse_plan(environment: Mapping[str, str]) -> Plan:
+def parse_plan(environment: Mapping[str, str]) -> MigrationPlan:
     """The plan of WORKLOADS, MODES, REPEAT and GUEST_MIB; what is empty or not
     there has its default."""
     get = {name: environment.get(name, "").strip()
            for name in ("WORKLOADS", "MODES", "REPEAT", "GUEST_MIB")}
-    return Plan(
+    return MigrationPlan(
         chosen_names("WORKLOADS", get["WORKLOADS"], WORKLOADS),
         chosen_names("MODES", get["MODES"], MODES),
-        chosen_number("REPEAT", get["REPEAT"], Plan.repeat, REPEAT_RANGE),
-        chosen_number("GUEST_MIB", get["GUEST_MIB"], Plan.guest_mib, GUEST_MIB_RANGE))
+        chosen_number("REPEAT", get["REPEAT"], MigrationPlan.repeat, REPEAT_RANGE),
+        chosen_number("GUEST_MIB", get["GUEST_MIB"], MigrationPlan.guest_mib, GUEST_MIB_RANGE))

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from ..common.names import RACE_WORKLOAD
-from .plan import Plan
+from .plan import MigrationPlan
 
 MODES = ("hint", "filter-hint", "filter-report")
 # Of lab/l1/migrate. With the cap pages stay dirty for long enough to be hinted and filled.
 OPTIONS = ["--race", "waiting", "--bandwidth", "32"]
 
 
-def plan(repeat: int) -> Plan:
+def plan(repeat: int) -> MigrationPlan:
     """Each mode in turn, so often."""
-    return Plan(workloads=(RACE_WORKLOAD,), modes=MODES, repeat=repeat, guest_mib=512)
+    return MigrationPlan(workloads=(RACE_WORKLOAD,), modes=MODES, repeat=repeat, guest_mib=512)
 
 
 def row(mode: str, results: list[dict[str, Any]]) -> dict[str, Any]:

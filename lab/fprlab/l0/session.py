@@ -9,7 +9,7 @@ from typing import Any, Callable, Optional, Sequence
 from ..common.errors import LabError
 from ..common.names import TOP
 from ..common.results import parse_result
-from .plan import Plan
+from .plan import MigrationPlan
 
 RUN_TIMEOUT = 240  # seconds for each migration, and for what makes no progress in it
 BOOT_TIMEOUT = 120
@@ -77,7 +77,7 @@ def migrate_command(guest_mib: int, runs: int, parts: Parts, kvm: str, options: 
     ]
 
 
-def command(plan: Plan, parts: Parts, kvm: str, options: list[str]) -> list[str]:
+def command(plan: MigrationPlan, parts: Parts, kvm: str, options: list[str]) -> list[str]:
     """The same for a plan's."""
     return migrate_command(plan.guest_mib, plan.runs(), parts, kvm, [
         "--workload", ",".join(plan.workloads), "--mode", ",".join(plan.modes),
@@ -109,7 +109,7 @@ def run_command(line: list[str], runs: int, show: Callable[[str], None]) -> list
     return results
 
 
-def run_session(plan: Plan, parts: Parts, show: Callable[[str], None], kvm: str = "modules",
+def run_session(plan: MigrationPlan, parts: Parts, show: Callable[[str], None], kvm: str = "modules",
                 options: Optional[list[str]] = None) -> list[dict[str, Any]]:
     """All results of a plan."""
     return run_command(command(plan, parts, kvm, options or []), plan.runs(), show)

@@ -31,7 +31,7 @@ def answers(monitor: Path) -> list[str]:
         qmp.close()
 
 
-def describe(pid: int, monitor: Path) -> str:
+def diagnose(pid: int, monitor: Path) -> str:
     """As much as can be had."""
     lines: list[str] = []
     for part in (lambda: threads(pid), lambda: answers(monitor)):

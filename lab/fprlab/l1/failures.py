@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Callable
 
 from ..common.errors import LabError
-from .guest_qemu import Machine, crashed
+from .guest_qemu import GuestQemu, crashed
 from .migration_control import ENDS
 from .network import Network
 
@@ -16,7 +16,7 @@ CRASH_LIMIT = 120.0  # seconds
 MIN_DISK_MIB = 1
 
 
-def wait_crashed(machines: list[Machine], over: Callable[[], bool]) -> None:
+def wait_crashed(machines: list[GuestQemu], over: Callable[[], bool]) -> None:
     """Until it has, or it is over."""
     end = time.monotonic() + CRASH_LIMIT
     while not crashed(machines) and not over():
@@ -29,8 +29,8 @@ def wait_crashed(machines: list[Machine], over: Callable[[], bool]) -> None:
 class Scene:
     """Where a failure happens."""
 
-    source: Machine
-    destination: Machine
+    source: GuestQemu
+    destination: GuestQemu
     network: Network
     host: int       # the source's
     length: float   # seconds, how long what heals by itself lasts

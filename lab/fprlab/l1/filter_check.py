@@ -5,9 +5,9 @@ from typing import Any, Union
 
 from ..common.errors import LabError
 from ..common.names import FILTER_MODES
-from .agents.misbehaving import Agent
+from .agents.misbehaving import MisbehavingAgent
 from .agents.relay import RELAYS, Relay
-from .guest_qemu import Machine
+from .guest_qemu import GuestQemu
 from .migration_run import Run
 
 
@@ -15,7 +15,7 @@ class NoReport(LabError):
     """The guest was asked for its free pages, and did not answer in time."""
 
 
-def check_fallback(run: Run, counters: dict[str, Any], source: Machine) -> None:
+def check_fallback(run: Run, counters: dict[str, Any], source: GuestQemu) -> None:
     """QEMU did without the filter, and said why: in one warning and to query-migrate."""
     warnings = [line for line in source.stderr().splitlines() if "free-page-filter" in line]
     if len(warnings) != 1:
@@ -27,7 +27,7 @@ def check_fallback(run: Run, counters: dict[str, Any], source: Machine) -> None:
         raise LabError("QEMU claims to have used the filter that it cannot use")
 
 
-def check_filter(run: Run, info: dict[str, Any], source: Machine) -> dict[str, Any]:
+def check_filter(run: Run, info: dict[str, Any], source: GuestQemu) -> dict[str, Any]:
     """The filter's counters. A run that was to use the filter and didn't is an
     error, and so is a fallback that didn't warn exactly once."""
     counters = info.get("free-page-filter", {})
@@ -57,7 +57,7 @@ def check_reports(run: Run, counters: dict[str, Any]) -> None:
         raise NoReport("the guest made no report in time")
 
 
-def check_relay(agent: Union[None, Agent, Relay], counters: dict[str, Any]) -> None:
+def check_relay(agent: Union[None, MisbehavingAgent, Relay], counters: dict[str, Any]) -> None:
     """No report counts twice."""
     if not isinstance(agent, Relay):
         return

@@ -36,7 +36,7 @@ HINT_MODES = ("hint", "filter-hint")
 
 
 @dataclasses.dataclass(frozen=True)
-class Emulator:
+class QemuSettings:
     """What every QEMU of a set of runs has in common."""
 
     binary: str
@@ -90,32 +90,32 @@ class Guest:
         return [arg for feature in self.features for arg in feature.arguments(directory, incoming)]
 
 
-def report_arguments(emulator: Emulator, directory: Path, agent: Optional[Path]) -> list[str]:
+def report_arguments(settings: QemuSettings, directory: Path, agent: Optional[Path]) -> list[str]:
     """The port at which the guest reports, and what asks there, or at another agent."""
     return [
         "-device", "virtio-serial-pci,max_ports=2",
         "-chardev", f"socket,id=report,path={directory}/report,server=on,wait=off",
         "-device", "virtserialport,chardev=report,name=fpr.report",
         "-chardev", f"socket,id=agent,path={agent or directory / 'report'}",
-        "-object", f"free-page-report,id=report0,chardev=agent{',' * bool(emulator.report)}{emulator.report}",
+        "-object", f"free-page-report,id=report0,chardev=agent{',' * bool(settings.report)}{settings.report}",
     ]
 
 
-def command_line(emulator: Emulator, guest: Guest, directory: Path, incoming: bool,
+def command_line(settings: QemuSettings, guest: Guest, directory: Path, incoming: bool,
                  agent: Optional[Path] = None) -> list[str]:
     """QEMU's arguments; source and destination differ in nothing but incoming."""
     # Emulated below KVM, the sizes of XSAVE areas make the guest's kernel warn, and the
     # virtual GIF is lost now and then: the destination then refuses the state of a
     # nested virtualisation that the guest does not use.
-    cpu = "host,-xsave,-svm,-vmx" if emulator.accel == "kvm" else "max"
+    cpu = "host,-xsave,-svm,-vmx" if settings.accel == "kvm" else "max"
     args = [
-        *emulator.prefix, emulator.binary, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-        "-accel", emulator.accel + guest.accel(), "-cpu", cpu, "-smp", "1",
-        "-machine", "pc,memory-backend=ram0", "-m", guest.memory(emulator.guest_mib),
-        "-object", guest.backend(emulator.guest_mib),
+        *settings.prefix, settings.binary, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+        "-accel", settings.accel + guest.accel(), "-cpu", cpu, "-smp", "1",
+        "-machine", "pc,memory-backend=ram0", "-m", guest.memory(settings.guest_mib),
+        "-object", guest.backend(settings.guest_mib),
         "-object", "iothread,id=io0",
-        "-kernel", str(emulator.guest / "vmlinuz"), "-initrd", str(emulator.guest / "initrd.img"),
-        "-append", f"{KERNEL_COMMAND_LINE} {emulator.append} lab_mib={emulator.guest_mib} {guest.append()}",
+        "-kernel", str(settings.guest / "vmlinuz"), "-initrd", str(settings.guest / "initrd.img"),
+        "-append", f"{KERNEL_COMMAND_LINE} {settings.append} lab_mib={settings.guest_mib} {guest.append()}",
         "-qmp", f"unix:{directory}/qmp,server=on,wait=off",
         "-serial", f"file:{directory}/console",
         "-serial", f"unix:{directory}/port,server=on,wait=off",
@@ -123,9 +123,9 @@ def command_line(emulator: Emulator, guest: Guest, directory: Path, incoming: bo
         *guest.arguments(directory, incoming),
     ]
     if guest.mode == "filter-report":
-        args += report_arguments(emulator, directory, agent)
-    if emulator.firmware:
-        args += ["-L", emulator.firmware]
+        args += report_arguments(settings, directory, agent)
+    if settings.firmware:
+        args += ["-L", settings.firmware]
     if incoming:
         args += ["-S", "-incoming", "defer"]
     # A destination may be the next migration's source.
@@ -134,21 +134,21 @@ def command_line(emulator: Emulator, guest: Guest, directory: Path, incoming: bo
     return args
 
 
-def crashed(machines: Sequence["Machine"]) -> bool:
+def crashed(machines: Sequence["GuestQemu"]) -> bool:
     """Whether the guest that went through these has done what "crash" asks for."""
     return WANTED_CRASH in "".join(line for machine in machines for line in machine.console())
 
 
-class Machine:
+class GuestQemu:
     """A running QEMU."""
 
-    def __init__(self, emulator: Emulator, guest: Guest, directory: Path, incoming: bool = False,
+    def __init__(self, settings: QemuSettings, guest: Guest, directory: Path, incoming: bool = False,
                  agent: Optional[Path] = None) -> None:
         directory.mkdir()
         self.directory = directory
         with (directory / "stderr").open("wb") as stderr:
             self._process = subprocess.Popen(
-                command_line(emulator, guest, directory, incoming, agent),
+                command_line(settings, guest, directory, incoming, agent),
                 stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr)
         self.pid = self._process.pid
         try:

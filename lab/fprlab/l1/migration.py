@@ -8,15 +8,15 @@ from typing import Any, Callable, Optional, Union
 
 from ..common.errors import LabError
 from ..common.names import RACE_WORKLOAD
-from .agents.misbehaving import Agent
+from .agents.misbehaving import MisbehavingAgent
 from .agents.relay import CRASHES, RELAYS, Relay
 from .features.feature import Ends
 from .filter_check import check_filter, check_relay
 from .guest_port import Verified
-from .guest_qemu import Emulator, Machine
+from .guest_qemu import GuestQemu, QemuSettings
 from .migration_control import start_migration, uri_of, wait_completed, wait_loaded
 from .migration_run import Run
-from .outside_filter import start_beside
+from .outside_filter import start_outside_filter
 from .stage import Stage, time_limit
 from .verification import check_consoles, check_crashed, compare_ram, lost_pages, resume_and_check
 
@@ -24,16 +24,16 @@ SECONDS_FOR_REPORT = 120.0
 MAX_GROWTH_MIB = 64
 
 
-def start_agent(run: Run, emulator: Emulator, directory: Path,
-                stack: contextlib.ExitStack) -> Union[None, Agent, Relay]:
+def start_agent(run: Run, settings: QemuSettings, directory: Path,
+                stack: contextlib.ExitStack) -> Union[None, MisbehavingAgent, Relay]:
     """The one that the source asks, if not the guest's own."""
     if not run.agent:
         return None
-    agent: Union[Agent, Relay]
+    agent: Union[MisbehavingAgent, Relay]
     if run.agent in RELAYS:
         agent = Relay(directory / "agent", run.agent, directory / "source" / "report")
     else:
-        agent = Agent(directory / "agent", run.agent, emulator.guest_mib << 8)
+        agent = MisbehavingAgent(directory / "agent", run.agent, settings.guest_mib << 8)
     stack.callback(agent.end)
     return agent
 
@@ -52,7 +52,7 @@ def check_growth(run: Run, mib: int) -> None:
         raise LabError(f"QEMU grew by {mib} MiB with the {run.agent} agent")
 
 
-def interrupt(agent: Union[None, Agent, Relay], source: Machine) -> None:
+def interrupt(agent: Union[None, MisbehavingAgent, Relay], source: GuestQemu) -> None:
     """Do to the guest what is to happen in the middle of its first report."""
     if not isinstance(agent, Relay) or not agent.interrupt:
         return
@@ -98,17 +98,17 @@ def result_of(run: Run, guest_mib: int, info: dict[str, Any], counters: dict[str
     }
 
 
-def start_guests(run: Run, emulator: Emulator, directory: Path,
-                 stack: contextlib.ExitStack, agent: Optional[Path] = None) -> tuple[Machine, Machine]:
+def start_guests(run: Run, settings: QemuSettings, directory: Path,
+                 stack: contextlib.ExitStack, agent: Optional[Path] = None) -> tuple[GuestQemu, GuestQemu]:
     """A source whose guest is ready and which asks an agent, if not the guest's own, and a
     destination; the stack ends them."""
     for feature in run.features:
-        stack.enter_context(feature.around(directory, emulator.guest_mib))
+        stack.enter_context(feature.around(directory, settings.guest_mib))
     if run.agent in CRASHES:
-        emulator = dataclasses.replace(emulator, append=f"{emulator.append} {CRASHES[run.agent]}")
-    source = Machine(emulator, run.guest(), directory / "source", agent=agent)
+        settings = dataclasses.replace(settings, append=f"{settings.append} {CRASHES[run.agent]}")
+    source = GuestQemu(settings, run.guest(), directory / "source", agent=agent)
     stack.callback(source.end)
-    destination = Machine(emulator, run.guest(), directory / "destination", incoming=True)
+    destination = GuestQemu(settings, run.guest(), directory / "destination", incoming=True)
     stack.callback(destination.end)
     source.port.wait_for("ready")
     for feature in run.features:
@@ -116,7 +116,7 @@ def start_guests(run: Run, emulator: Emulator, directory: Path,
     return source, destination
 
 
-def migrate(run: Run, emulator: Emulator, directory: Path,
+def migrate(run: Run, settings: QemuSettings, directory: Path,
             show: Callable[[str], None]) -> dict[str, Any]:
     """Measure one migration; LabError if anything at all is wrong with it."""
     stage = Stage(run.label, show)
@@ -124,8 +124,8 @@ def migrate(run: Run, emulator: Emulator, directory: Path,
     with contextlib.ExitStack() as stack:
         stack.enter_context(time_limit(run.timeout, stage))
         stage.enter("starting the guest")
-        agent = start_agent(run, emulator, directory, stack)
-        source, destination = start_guests(run, emulator, directory, stack, agent and directory / "agent")
+        agent = start_agent(run, settings, directory, stack)
+        source, destination = start_guests(run, settings, directory, stack, agent and directory / "agent")
 
         wall_clock = source.port.wall_clock()
         needed = source.port.needed_bytes()
@@ -134,9 +134,9 @@ def migrate(run: Run, emulator: Emulator, directory: Path,
         memory = resident_mib(source.pid)
         if run.workload == RACE_WORKLOAD:
             source.port.send("press-hinted" if "hint" in run.mode else "press")
-        beside = start_beside(run.mode, emulator.fprctl, source, emulator.guest_mib << 20)
+        outside = start_outside_filter(run.mode, settings.fprctl, source, settings.guest_mib << 20)
         start_migration(source, destination, run, uri)
-        filtered = beside.filter() if beside else {}
+        filtered = outside.filter() if outside else {}
         interrupt(agent, source)
         info = wait_completed(source, stage)
         check_growth(run, resident_mib(source.pid) - memory)
@@ -146,7 +146,7 @@ def migrate(run: Run, emulator: Emulator, directory: Path,
         stage.enter("comparing memory")
         wait_loaded(destination, run, uri)
         found = [feature.loaded(Ends(source, destination, info)) for feature in run.features]
-        differing = compare_ram(run, source, destination, emulator.guest_mib << 20, wall_clock)
+        differing = compare_ram(run, source, destination, settings.guest_mib << 20, wall_clock)
         source.end()
 
         stage.enter("checking the guest on the destination")
@@ -159,5 +159,5 @@ def migrate(run: Run, emulator: Emulator, directory: Path,
             held = max(0, free - destination.port.free_bytes()[1])
             check_consoles([source, destination])
         stage.enter(f"{lost} pages lost" if lost else "verified")
-    result = result_of(run, emulator.guest_mib, info, counters, needed, held, differing, lost, checks)
+    result = result_of(run, settings.guest_mib, info, counters, needed, held, differing, lost, checks)
     return {**result, "found": [text for text in found if text]}

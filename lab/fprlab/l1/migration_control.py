@@ -8,7 +8,7 @@ from typing import Any
 
 from ..common.errors import LabError
 from .features.basic import CAPABILITIES
-from .guest_qemu import Machine
+from .guest_qemu import GuestQemu
 from .migration_run import Run
 from .stage import Stage
 
@@ -18,7 +18,7 @@ MAX_ROUNDS = 1000
 SECONDS_BETWEEN_NOTES = 5.0
 
 
-def configure(machine: Machine, run: Run) -> None:
+def configure(machine: GuestQemu, run: Run) -> None:
     """All that both ends must agree on, and the cap, or one that does not matter. What
     an earlier migration had set is undone."""
     wanted = {name for feature in run.features for name in feature.capabilities}
@@ -47,7 +47,7 @@ def uri_of(run: Run, directory: Path) -> str:
     return f"{'file' if through_file(run) else 'unix'}:{directory}/migration"
 
 
-def start_migration(source: Machine, destination: Machine, run: Run, uri: str) -> None:
+def start_migration(source: GuestQemu, destination: GuestQemu, run: Run, uri: str) -> None:
     """Begin on both ends; a file is not read before it is complete."""
     for machine in (source, destination):
         configure(machine, run)
@@ -60,7 +60,7 @@ def start_migration(source: Machine, destination: Machine, run: Run, uri: str) -
         feature.during(source.qmp)
 
 
-def wait_end(source: Machine, stage: Stage) -> dict[str, Any]:
+def wait_end(source: GuestQemu, stage: Stage) -> dict[str, Any]:
     """The final answer of query-migrate, with the most that the guest was throttled."""
     shown = time.monotonic()
     throttled = sent = 0
@@ -82,7 +82,7 @@ def wait_end(source: Machine, stage: Stage) -> dict[str, Any]:
         time.sleep(0.1)
 
 
-def wait_completed(source: Machine, stage: Stage) -> dict[str, Any]:
+def wait_completed(source: GuestQemu, stage: Stage) -> dict[str, Any]:
     """The end, which must be a good one."""
     info = wait_end(source, stage)
     if info["status"] != "completed":
@@ -90,7 +90,7 @@ def wait_completed(source: Machine, stage: Stage) -> dict[str, Any]:
     return info
 
 
-def wait_loaded(destination: Machine, run: Run, uri: str) -> None:
+def wait_loaded(destination: GuestQemu, run: Run, uri: str) -> None:
     """Until the destination has taken everything and stands still."""
     if through_file(run):
         destination.qmp.execute("migrate-incoming", uri=uri)

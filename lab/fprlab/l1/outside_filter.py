@@ -36,7 +36,7 @@ def memory_map(address: int, size: int) -> str:
     return ",".join(f"{gpa:#x}:{hva:#x}:{length:#x}" for gpa, hva, length in ranges)
 
 
-class Beside:
+class OutsideFilter:
     """One that filters a source's dirty log once."""
 
     def __init__(self, fprctl: str, source: Side, size: int) -> None:
@@ -62,6 +62,6 @@ class Beside:
                 **{f"{name}-pages": result[f"{name}_pages"] for name in ("reported", "filtered", "confirmed")}}
 
 
-def start_beside(mode: str, fprctl: str, source: Side, size: int) -> Optional[Beside]:
+def start_outside_filter(mode: str, fprctl: str, source: Side, size: int) -> Optional[OutsideFilter]:
     """It, if the mode has one."""
-    return Beside(fprctl, source, size) if mode == "pagemap" else None
+    return OutsideFilter(fprctl, source, size) if mode == "pagemap" else None

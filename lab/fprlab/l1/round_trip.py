@@ -10,10 +10,10 @@ from typing import Any, Callable, Iterator, Optional
 
 from ..common.errors import LabError
 from ..common.names import FILTER_MODES
-from .diagnosis import describe
+from .diagnosis import diagnose
 from .failures import Failure, Scene, make_small_disk, remove_small_disk, wait_crashed
 from .guest_port import Verified
-from .guest_qemu import Emulator, Machine, crashed
+from .guest_qemu import GuestQemu, QemuSettings, crashed
 from .filter_check import NoReport, check_filter
 from .migration_control import UNLIMITED, start_migration, wait_end, wait_loaded
 from .migration_run import Run
@@ -42,7 +42,7 @@ class Leg:
 
 
 @contextlib.contextmanager
-def described_if_wrong(machines: list[Machine]) -> Iterator[None]:
+def described_if_wrong(machines: list[GuestQemu]) -> Iterator[None]:
     """What all are at is put down before they are ended."""
     try:
         yield
@@ -51,32 +51,32 @@ def described_if_wrong(machines: list[Machine]) -> Iterator[None]:
             machine.qmp.close()
             said = "".join(f"the guest said: {line}\n" for line in machine.port.last_lines)
             (machine.directory / "state").write_text(
-                f"{said}pokes: {machine.port.pokes}\n{describe(machine.pid, machine.directory / 'qmp')}", "utf-8")
+                f"{said}pokes: {machine.port.pokes}\n{diagnose(machine.pid, machine.directory / 'qmp')}", "utf-8")
         raise
 
 
-class Journey:
+class RoundTrip:
     """A guest, in the QEMU where it lives now."""
 
-    def __init__(self, run: Run, emulator: Emulator, network: Network, directory: Path,
+    def __init__(self, run: Run, settings: QemuSettings, network: Network, directory: Path,
                  show: Callable[[str], None]) -> None:
         self._run = run
-        self._emulator = emulator
+        self._settings = settings
         self._network = network
         self._directory = directory
         self._stage = Stage(run.label, show)
         self._count = 0
         self._host = 0
         self._silent = 0
-        self.machine: Optional[Machine] = None
+        self.machine: Optional[GuestQemu] = None
 
-    def _new_machine(self, host: int, incoming: bool) -> Machine:
+    def _new_machine(self, host: int, incoming: bool) -> GuestQemu:
         self._count += 1
-        emulator = dataclasses.replace(self._emulator, prefix=self._network.prefix(host),
-                                       append=f"{self._emulator.append} {SAME_PLACE}")
-        return Machine(emulator, self._run.guest(), self._directory / f"qemu{self._count}", incoming)
+        settings = dataclasses.replace(self._settings, prefix=self._network.prefix(host),
+                                       append=f"{self._settings.append} {SAME_PLACE}")
+        return GuestQemu(settings, self._run.guest(), self._directory / f"qemu{self._count}", incoming)
 
-    def _here(self) -> Machine:
+    def _here(self) -> GuestQemu:
         assert self.machine
         return self.machine
 
@@ -123,7 +123,7 @@ class Journey:
             self._stage.enter("verified")
         return result
 
-    def _end_other(self, destination: Machine) -> None:
+    def _end_other(self, destination: GuestQemu) -> None:
         if self.machine is not destination:
             destination.end()
 
@@ -140,13 +140,13 @@ class Journey:
             return f"unix:{self._directory}/migration{self._count}"
         place = self._directory
         if leg.failure and leg.failure.small_disk:
-            place = make_small_disk(place, int(leg.moment * NEVER_FREE * self._emulator.guest_mib))
+            place = make_small_disk(place, int(leg.moment * NEVER_FREE * self._settings.guest_mib))
             stack.callback(remove_small_disk, place)
         file = place / f"migration{self._count}"
         stack.callback(file.unlink, missing_ok=True)
         return f"file:{file}"
 
-    def _fail(self, leg: Leg, destination: Machine, needed: int) -> bool:
+    def _fail(self, leg: Leg, destination: GuestQemu, needed: int) -> bool:
         """Let the failure happen in its moment, if the migration is still going on."""
         if not leg.failure:
             return False
@@ -203,12 +203,12 @@ class Journey:
             if self._silent >= MAX_SILENT:
                 raise
 
-    def _arrive(self, leg: Leg, destination: Machine, uri: str, clock: int, traced: int) -> dict[str, Any]:
+    def _arrive(self, leg: Leg, destination: GuestQemu, uri: str, clock: int, traced: int) -> dict[str, Any]:
         """Compare all memory, go on at the destination, and let the guest verify."""
         source = self._here()
         self._stage.enter("comparing memory")
         wait_loaded(destination, leg.run, uri)
-        differing = compare_ram(leg.run, source, destination, self._emulator.guest_mib << 20, clock, traced)
+        differing = compare_ram(leg.run, source, destination, self._settings.guest_mib << 20, clock, traced)
         source.end()
         self.machine, self._host = destination, 1 - self._host
         self._stage.enter("checking the guest on the destination")
@@ -218,7 +218,7 @@ class Journey:
             check_consoles([source])
             checks = self._greet(destination) if leg.failure and leg.failure.boots else resume_and_check(destination)
         shutil.rmtree(source.directory)
-        return {"arrived": True, "differing_pages": differing, "compared_pages": self._emulator.guest_mib << 8,
+        return {"arrived": True, "differing_pages": differing, "compared_pages": self._settings.guest_mib << 8,
                 **self._checked(checks)}
 
     def _stay(self, status: str) -> dict[str, Any]:
@@ -243,13 +243,13 @@ class Journey:
         return {"verified_pages": sum(check.pages for check in checks)}
 
     @staticmethod
-    def _greet(destination: Machine) -> list[Verified]:
+    def _greet(destination: GuestQemu) -> list[Verified]:
         """A kernel that boots forgets what its UART was told before: wait until it talks."""
         destination.qmp.execute("cont")
         destination.port.wait_beat()
         return check_twice(destination, destination.port.send("verify"))
 
-    def _revive(self, source: Machine) -> list[Verified]:
+    def _revive(self, source: GuestQemu) -> list[Verified]:
         """The crashed guest boots anew where it is now. If it was gone before it read
         what it was told, it is told again."""
         here = self._here()

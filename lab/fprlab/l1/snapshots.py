@@ -22,14 +22,14 @@ from .guest_port import Verified
 from .stage import Stage, time_limit
 from .verification import SECONDS_BETWEEN_CHECKS, check_guest
 from .ram import differing_pages, first_difference
-from .snapvmm import Vmm, boot_arguments, restore_arguments
+from .snapvmm import Snapvmm, boot_arguments, restore_arguments
 
 BEATS_BETWEEN = 2
 FILTER_TIMEOUT = 240
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class SnapshotPlan:
     """What to take of which guest."""
 
     workload: str
@@ -67,7 +67,7 @@ def filter_pages(tools: Tools, pid: int, recorder: Recorder, user: Optional[int]
     return int(json.loads(run.stdout)["filtered_pages"])
 
 
-def compare(original: Vmm, restored: Vmm, dropped: Callable[[int], bool]) -> int:
+def compare(original: Snapvmm, restored: Snapvmm, dropped: Callable[[int], bool]) -> int:
     """How many pages differ in two guests that stand still. Each must have been dropped."""
     left, right = original.ram(), restored.ram()
     differing = differing_pages(left, right)
@@ -78,7 +78,7 @@ def compare(original: Vmm, restored: Vmm, dropped: Callable[[int], bool]) -> int
     return len(differing)
 
 
-def check_running(vmm: Vmm) -> list[Verified]:
+def check_running(vmm: Snapvmm) -> list[Verified]:
     """Let a restored guest go on, and check all of its live pages, twice. The first question
     waits in the UART when the guest starts."""
     tag = vmm.port.send("verify")
@@ -94,29 +94,29 @@ def check_running(vmm: Vmm) -> list[Verified]:
 class Session:
     """One chain of snapshots, and the machines that it goes through."""
 
-    def __init__(self, plan: Plan, tools: Tools, directory: Path, stack: contextlib.ExitStack) -> None:
+    def __init__(self, plan: SnapshotPlan, tools: Tools, directory: Path, stack: contextlib.ExitStack) -> None:
         self._plan = plan
         self._tools = tools
         self._directory = directory
         self._stack = stack
-        self._machines: list[Vmm] = []
+        self._machines: list[Snapvmm] = []
         self.chain = Chain()
 
-    def start(self, arguments: Iterable[str]) -> Vmm:
+    def start(self, arguments: Iterable[str]) -> Snapvmm:
         """One more machine."""
         command = [str(self._tools.examples / "snapvmm"), *arguments]
-        vmm = Vmm(command, self._directory / f"vmm{len(self._machines)}")
+        vmm = Snapvmm(command, self._directory / f"vmm{len(self._machines)}")
         self._stack.callback(vmm.end)
         self._machines.append(vmm)
         return vmm
 
-    def recorder(self, vmm: Vmm) -> Recorder:
+    def recorder(self, vmm: Snapvmm) -> Recorder:
         """What hears the reports of its guest."""
         recorder = Recorder(vmm.directory / "recorded", vmm.directory / "report")
         self._stack.callback(recorder.end)
         return recorder
 
-    def take(self, vmm: Vmm, recorder: Recorder, last: bool) -> None:
+    def take(self, vmm: Snapvmm, recorder: Recorder, last: bool) -> None:
         """The chain's next file, after which the guest stands still if it is the last one."""
         if self._plan.filtered and self.chain.files:
             self.chain.filtered_pages.append(filter_pages(self._tools, vmm.pid, recorder))
@@ -126,7 +126,7 @@ class Session:
         self.chain.sizes.append(vmm.snapshot(file))
         self.chain.files.append(file)
 
-    def record(self, vmm: Vmm, recorder: Recorder) -> None:
+    def record(self, vmm: Snapvmm, recorder: Recorder) -> None:
         """All files that are taken of the guest that boots."""
         self.take(vmm, recorder, False)
         vmm.resume()
@@ -136,7 +136,7 @@ class Session:
                 vmm.port.wait_beat()
             self.take(vmm, recorder, number == self._plan.snapshots - 1)
 
-    def restore(self, original: Vmm, recorder: Recorder) -> Vmm:
+    def restore(self, original: Snapvmm, recorder: Recorder) -> Snapvmm:
         """The guest of the whole chain, once it was found to be the same."""
         vmm = self.start(restore_arguments(self.chain.files))
         self.chain.differing_pages.append(compare(original, vmm, recorder.free))
@@ -155,7 +155,7 @@ class Session:
                 raise LabError(f"the guest's kernel says: {line}")
 
 
-def result_of(plan: Plan, chain: Chain) -> dict[str, Any]:
+def result_of(plan: SnapshotPlan, chain: Chain) -> dict[str, Any]:
     """What is worth telling."""
     return {"workload": plan.workload, "repeat": plan.repeat, "filtered": plan.filtered,
             "guest_mib": plan.guest_mib, "verified": True,
@@ -173,7 +173,7 @@ def told_on_error(tell: Callable[[], None]) -> Iterator[None]:
         raise
 
 
-def run_plan(plan: Plan, tools: Tools, directory: Path, show: Callable[[str], None]) -> dict[str, Any]:
+def run_plan(plan: SnapshotPlan, tools: Tools, directory: Path, show: Callable[[str], None]) -> dict[str, Any]:
     """Take and verify; LabError if anything at all is wrong."""
     stage = Stage(plan.label(), show)
     with contextlib.ExitStack() as stack:

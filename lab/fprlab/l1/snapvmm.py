@@ -32,7 +32,7 @@ def restore_arguments(files: Sequence[Path]) -> list[str]:
     return [argument for file in files for argument in ("--restore", str(file))]
 
 
-class Vmm:
+class Snapvmm:
     """A running one, paused. Its directory, which is made, gets the guest's console and ports."""
 
     def __init__(self, command: Sequence[str], directory: Path, user: Optional[int] = None) -> None:

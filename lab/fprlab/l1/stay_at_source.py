@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any, Callable
 
-from .guest_qemu import Emulator, Machine
+from .guest_qemu import GuestQemu, QemuSettings
 from .filter_check import check_filter
 from .migration import start_guests
 from .migration_control import start_migration, uri_of, wait_completed, wait_loaded
@@ -16,7 +16,7 @@ from .stage import Stage, time_limit
 from .verification import check_consoles, check_guest, check_twice, resume_and_check
 
 
-def cancel(source: Machine) -> dict[str, Any]:
+def cancel(source: GuestQemu) -> dict[str, Any]:
     """End a migration that goes on; what query-migrate said before that."""
     while (info := source.qmp.execute("query-migrate")).get("status") != "active":
         time.sleep(0.01)
@@ -26,7 +26,7 @@ def cancel(source: Machine) -> dict[str, Any]:
     return info
 
 
-def migrate_and_stay(run: Run, emulator: Emulator, directory: Path, show: Callable[[str], None]) -> dict[str, Any]:
+def migrate_and_stay(run: Run, settings: QemuSettings, directory: Path, show: Callable[[str], None]) -> dict[str, Any]:
     """One migration, or its beginning; LabError if anything is wrong with it."""
     stage = Stage(run.label, show)
     uri = uri_of(run, directory)
@@ -34,7 +34,7 @@ def migrate_and_stay(run: Run, emulator: Emulator, directory: Path, show: Callab
     with contextlib.ExitStack() as stack:
         stack.enter_context(time_limit(run.timeout, stage))
         stage.enter("starting the guest")
-        source, destination = start_guests(run, emulator, directory, stack)
+        source, destination = start_guests(run, settings, directory, stack)
         stage.enter("migrating")
         start_migration(source, destination, run, uri)
         counters = check_filter(run, wait_completed(source, stage) if snapshot else cancel(source), source)

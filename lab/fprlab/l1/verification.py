@@ -7,21 +7,21 @@ from ..common.errors import LabError, LostPages
 from ..common.names import FILTER_MODES
 from .drop_trace import dropped_pages
 from .guest_port import Verified
-from .guest_qemu import Machine
+from .guest_qemu import GuestQemu
 from .migration_run import Run
 from .ram import PAGE, GuestRam, differing_pages, differs_in_wall_clock_only, find_ram, first_difference, host_address
 
 SECONDS_BETWEEN_CHECKS = 2.0
 
 
-def memory_devices(side: Machine) -> list[tuple[int, int]]:
+def memory_devices(side: GuestQemu) -> list[tuple[int, int]]:
     """Guest physical address and size of each DIMM and the like."""
     devices = [device["data"] for device in side.qmp.execute("query-memory-devices")]
     return sorted((device.get("addr", device.get("memaddr")), device.get("max-size", device["size"]))
                   for device in devices)
 
 
-def compare_block(run: Run, source: Machine, left: GuestRam, right: GuestRam, clock: int, traced: int) -> int:
+def compare_block(run: Run, source: GuestQemu, left: GuestRam, right: GuestRam, clock: int, traced: int) -> int:
     """How many pages differ. In plain mode none may; with the filter each must have
     been dropped, after so many bytes of the source's trace. Stock hints leave no record
     of what they dropped, so there the pages are counted and the guest's own checks have
@@ -43,7 +43,7 @@ def compare_block(run: Run, source: Machine, left: GuestRam, right: GuestRam, cl
     return len(differing)
 
 
-def compare_ram(run: Run, source: Machine, destination: Machine, size: int,
+def compare_ram(run: Run, source: GuestQemu, destination: GuestQemu, size: int,
                 wall_clock: int, traced: int = 0) -> int:
     """The same for all of the guest's RAM; memory devices have blocks of their own. The
     guest's clock is at a guest physical address, or nowhere if that is 0."""
@@ -79,7 +79,7 @@ def lost_pages(run: Run, checks: list[Verified]) -> int:
     return 0
 
 
-def check_twice(machine: Machine, tag: str) -> list[Verified]:
+def check_twice(machine: GuestQemu, tag: str) -> list[Verified]:
     """The answer to a question that was sent, and one some time later."""
     first = machine.port.verified(tag)
     time.sleep(SECONDS_BETWEEN_CHECKS)
@@ -87,7 +87,7 @@ def check_twice(machine: Machine, tag: str) -> list[Verified]:
     return [first, machine.port.verified(machine.port.send("verify"))]
 
 
-def resume_and_check(destination: Machine) -> list[Verified]:
+def resume_and_check(destination: GuestQemu) -> list[Verified]:
     """Let the guest go on and check twice. The first question waits in the port
     when the guest starts, so it is answered before much is overwritten."""
     tag = destination.port.send("verify")
@@ -95,14 +95,14 @@ def resume_and_check(destination: Machine) -> list[Verified]:
     return check_twice(destination, tag)
 
 
-def check_crashed(source: Machine) -> list[Verified]:
+def check_crashed(source: GuestQemu) -> list[Verified]:
     """A guest that has crashed checks nothing, which leaves the comparison of its RAM."""
     if not source.trouble():
         raise LabError("the guest did not crash")
     return []
 
 
-def check_consoles(machines: list[Machine]) -> None:
+def check_consoles(machines: list[GuestQemu]) -> None:
     """No trouble in any guest's log."""
     for machine in machines:
         line = machine.trouble()

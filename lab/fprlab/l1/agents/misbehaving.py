@@ -43,7 +43,7 @@ def everything_free(tag: int, npages: int) -> bytes:
     return header + chunks + end + struct.pack("<I", zlib.crc32(end, seed))
 
 
-class Agent:
+class MisbehavingAgent:
     """A server at a socket, which one QEMU asks."""
 
     def __init__(self, path: Path, behaviour: str, npages: int) -> None:
@@ -90,30 +90,30 @@ class Agent:
         self._server.close()
 
 
-def half(agent: Agent, connection: socket.socket, tag: int) -> None:
+def half(agent: MisbehavingAgent, connection: socket.socket, tag: int) -> None:
     """A right header, and the first half of a chunk."""
     agent.send(connection, agent.everything(tag)[:32 + 12])
 
 
-def wrong_checksum(agent: Agent, connection: socket.socket, tag: int) -> None:
+def wrong_checksum(agent: MisbehavingAgent, connection: socket.socket, tag: int) -> None:
     """The first chunk is not what its checksum says."""
     data = bytearray(agent.everything(tag))
     data[32 + 20] ^= 1
     agent.send(connection, bytes(data))
 
 
-def late(agent: Agent, connection: socket.socket, tag: int) -> None:
+def late(agent: MisbehavingAgent, connection: socket.socket, tag: int) -> None:
     """The answer comes when the epoch is over, as far as a second does it."""
     time.sleep(LATE)
     agent.send(connection, agent.everything(tag - 1))
 
 
-def garbage(agent: Agent, connection: socket.socket, tag: int) -> None:
+def garbage(agent: MisbehavingAgent, connection: socket.socket, tag: int) -> None:
     """Something else, with a report of no epoch in its middle."""
     agent.send(connection, os.urandom(100_000) + agent.everything(tag + 1) + os.urandom(100_000))
 
 
-BEHAVIOURS: dict[str, Callable[[Agent, socket.socket, int], None]] = {
+BEHAVIOURS: dict[str, Callable[[MisbehavingAgent, socket.socket, int], None]] = {
     "silent": lambda agent, connection, tag: None,
     "wrong-epoch": lambda agent, connection, tag: agent.send(connection, agent.everything(tag + 1)),
     "late": late,

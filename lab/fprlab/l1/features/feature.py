@@ -11,7 +11,7 @@ from ..qmp import Qmp
 
 
 class Side(Protocol):
-    """One end of a migration, as fprlab.l1.guest_qemu.Machine is."""
+    """One end of a migration, as fprlab.l1.guest_qemu.GuestQemu is."""
 
     directory: Path
     pid: int
