@@ -2,18 +2,14 @@
 """A Debian system of our own: changed in a chroot at this machine's speed, then booted in the emulator."""
 
 import os
-import re
 import subprocess
 import time
 from pathlib import Path
 from typing import Callable, Optional, Sequence
 
 from ..common.errors import LabError
+from ..common.trouble import first_trouble
 
-# As in lab/run: only at a line's beginning, for the kernel also warns of the CPU.
-TROUBLE = re.compile(
-    r"^\[ *\d+\.\d+\] (?:\S+: )?(?:WARNING: |BUG: |kernel BUG at|Oops|Kernel panic|general protection fault|"
-    r"INFO: task .* blocked for more than|INFO: rcu\S* .*(?:detected|stall))")
 # Mounts of its own, which go with it.
 ENTER = """
 mount -t proc proc "$0/proc"
@@ -138,7 +134,7 @@ class Booted:
 
     def trouble(self) -> Optional[str]:
         """The first line of the console that says that something is wrong."""
-        return next((line for line in self._console() if TROUBLE.match(line)), None)
+        return first_trouble(self._console())
 
     def tail(self) -> str:
         """The last lines of the console, and of what the command has printed."""

@@ -2,7 +2,6 @@
 """One QEMU with the lab's guest: its command line, its logs and its end."""
 
 import dataclasses
-import re
 import subprocess
 import time
 from pathlib import Path
@@ -10,13 +9,12 @@ from typing import Optional, Sequence
 
 from ..common.errors import LabError
 from ..common.names import FILTER_MODES
+from ..common.trouble import first_trouble
 from .drop_trace import EVENT
 from .features.feature import Feature
 from .guest_port import GuestPort
 from .qmp import Qmp
 
-KERNEL_TROUBLE = re.compile(
-    r"WARNING:|BUG:|\bOops\b|Kernel panic|general protection fault|detected stall")
 WANTED_CRASH = "sysrq triggered crash"
 KERNEL_COMMAND_LINE = " ".join((
     # Trouble of any kind ends the guest, so that it can't be overlooked.
@@ -177,8 +175,7 @@ class GuestQemu:
 
     def trouble(self) -> Optional[str]:
         """The first line of the guest's console that must not be there."""
-        return next((line for line in self.console()
-                     if KERNEL_TROUBLE.search(line) and WANTED_CRASH not in line), None)
+        return first_trouble(self.console(), lambda line: WANTED_CRASH in line)
 
     def let_reboot(self, allowed: bool) -> None:
         """Whether QEMU goes on when the guest resets its machine, as firmware does once

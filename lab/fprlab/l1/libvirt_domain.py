@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 
 from ..common.errors import LabError
 from ..common.names import TOP
-from .guest_qemu import KERNEL_COMMAND_LINE, KERNEL_TROUBLE, Guest
+from ..common.trouble import first_trouble
+from .guest_qemu import KERNEL_COMMAND_LINE, Guest
 
 DOCUMENT = TOP / "Documentation/virt/kvm/free-page-filter-libvirt.rst"
 NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
@@ -94,9 +95,8 @@ def domain_name() -> str:
 
 def check_console() -> None:
     """No trouble in the guest's log on this host."""
-    for line in CONSOLE.read_text(encoding="utf-8", errors="replace").splitlines():
-        if KERNEL_TROUBLE.search(line):
-            raise LabError(f"the guest's kernel says: {line}")
+    if line := first_trouble(CONSOLE.read_text(encoding="utf-8", errors="replace").splitlines()):
+        raise LabError(f"the guest's kernel says: {line}")
 
 
 def last_lines() -> list[str]:

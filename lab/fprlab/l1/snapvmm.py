@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Optional, Sequence
 
 from ..common.errors import LabError
+from ..common.trouble import first_trouble
 from .guest_port import GuestPort
-from .guest_qemu import KERNEL_TROUBLE
 from .ram import GuestRam
 
 MEMORY = "memfd:guest-memory"
@@ -112,7 +112,7 @@ class Snapvmm:
     def trouble(self) -> Optional[str]:
         """The first line of the guest's console that must not be there."""
         lines = (self.directory / "console").read_text(errors="replace").splitlines()
-        return next((line for line in lines if KERNEL_TROUBLE.search(line)), None)
+        return first_trouble(lines)
 
     def end(self) -> None:
         """Kill it; what there is to keep is in its snapshots."""
