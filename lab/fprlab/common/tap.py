@@ -1,49 +1,112 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Runs the test functions of a file and prints TAP."""
+"""The project's TAP writer in Python, and a runner of a file's test functions."""
 
+import concurrent.futures
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
+from typing import NamedTuple, Optional
+
+
+def comment(text: object) -> None:
+    """Something for a person, as comments, at once."""
+    print("\n".join(f"# {line}" for line in str(text).splitlines()), flush=True)
+
+
+class Tap:
+    """Prints results as they come, numbers and counts them. Without a plan, that comes in the end."""
+
+    def __init__(self, planned: Optional[int] = None) -> None:
+        self._planned = planned
+        self.passed = self.failed = self.skipped = 0
+        if planned is not None:
+            self._plan(planned)
+
+    @staticmethod
+    def _plan(planned: int) -> None:
+        print(f"1..{planned}", flush=True)
+
+    def _number(self) -> int:
+        return self.passed + self.failed + self.skipped
+
+    def result(self, good: bool, name: str) -> None:
+        """One that passed or failed."""
+        self.passed += good
+        self.failed += not good
+        print(f"{'ok' if good else 'not ok'} {self._number()} - {name}", flush=True)
+
+    def skip(self, name: str, why: str) -> None:
+        """One that cannot be had here."""
+        self.skipped += 1
+        print(f"ok {self._number()} - {name} # SKIP {why}", flush=True)
+
+    def pass_on(self, prefix: str, output: str, indent: str = "") -> int:
+        """The results of another program, as ours; how many there were."""
+        before = self._number()
+        for line in output.splitlines():
+            if match := re.match(rf"{indent}(not ok|ok) \d+ (?:- )?(.*)", line):
+                self.result(match[1] == "ok", f"{prefix}: {match[2]}")
+            elif not re.match(r" *(1\.\.\d|K?TAP version)", line):
+                comment(line.removeprefix("# "))
+        return self._number() - before
+
+    def end(self, count: bool = False) -> int:
+        """The exit status. With count, the last line says how many passed, as that of scripts/check."""
+        if self._planned is None:
+            self._plan(self._number())
+        if count:
+            print(f"{self.passed} passed, {self.failed} failed")
+        return 1 if self.failed else 0
 
 
 class Skip(Exception):
-    """Raised by a test that can not run here; its text is the reason."""
+    """Raised by a test that cannot run here; its text is the reason."""
 
 
-def _run_one(number: int, test: Callable[[], None]) -> bool:
-    """Run one test and print its line; false if it failed."""
-    name = f"{number} - {(test.__doc__ or test.__name__).strip().rstrip('.')}"
+class Outcome(NamedTuple):
+    """How a test function ended: well, unless one of these says something."""
+
+    skipped: str = ""
+    failed: str = ""
+
+
+def _outcome(test: Callable[[], None]) -> Outcome:
+    """Run one test."""
     try:
         test()
     except Skip as reason:
-        print(f"ok {name} # SKIP {reason}", flush=True)
+        return Outcome(skipped=str(reason) or "it does not say why")
     except Exception:  # pylint: disable=broad-except
-        for line in traceback.format_exc().splitlines():
-            print(f"# {line}")
-        print(f"not ok {name}", flush=True)
-        return False
-    else:
-        print(f"ok {name}", flush=True)
-    return True
+        return Outcome(failed=traceback.format_exc())
+    return Outcome()
 
 
-def run_tests(namespace: dict[str, object], count: bool = False) -> None:
-    """Run every test_* function of a module, or those in TAP_ONLY, in order, and exit.
-    With count, the last line says how many passed, as that of scripts/check."""
+def run_tests(namespace: dict[str, object], count: bool = False, jobs: int = 1) -> None:
+    """Run every test_* function of a module, or those in TAP_ONLY, in order, and exit; so many of them at a time."""
     only = os.environ.get("TAP_ONLY", "").split()
     tests = [value for name, value in namespace.items()
              if name.startswith("test_") and callable(value) and (not only or name in only)]
-    print(f"1..{len(tests)}", flush=True)
-    results = [_run_one(i, test) for i, test in enumerate(tests, 1)]
-    if count:
-        print(f"{sum(results)} passed, {results.count(False)} failed")
-    sys.exit(0 if all(results) else 1)
+    tap = Tap(len(tests))
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        outcomes = pool.map(_outcome, tests) if jobs > 1 else map(_outcome, tests)
+        for test, outcome in zip(tests, outcomes):
+            name = (test.__doc__ or test.__name__).strip().rstrip(".")
+            if outcome.skipped:
+                tap.skip(name, outcome.skipped)
+                continue
+            if outcome.failed:
+                comment(outcome.failed)
+            tap.result(not outcome.failed, name)
+    sys.exit(tap.end(count))
 
 
-def skip_all(reason: str) -> None:
-    """Say that nothing of this file can run here, and exit."""
+def skip_all(reason: str, count: bool = False) -> None:
+    """Say that nothing of this file can run here, and exit; with count as Tap.end() has it."""
     print(f"1..0 # SKIP {reason}", flush=True)
+    if count:
+        print("0 passed, 0 failed, 1 skipped")
     sys.exit(0)
 
 

@@ -5,6 +5,7 @@ import dataclasses
 from typing import Any, Sequence
 
 from ..common.errors import LabError
+from ..common.tap import Tap, comment
 from .session import build_parts, run_cases
 
 GUEST_MIB = 512
@@ -31,11 +32,6 @@ class Skipped:
     why: str
 
 
-def progress(text: str) -> None:
-    """What the lab says, as comments."""
-    print(f"# {text}", flush=True)
-
-
 def told(result: dict[str, Any]) -> str:
     """What a migration has found, for a comment."""
     if not result["verified"]:
@@ -49,20 +45,18 @@ def told(result: dict[str, Any]) -> str:
 
 def test_cases(cases: Sequence[Case], skipped: Sequence[Skipped] = ()) -> int:
     """Print TAP; 0 if all migrations were verified."""
-    print(f"1..{len(cases) + len(skipped)}", flush=True)
-    failed = False
+    tap = Tap(len(cases) + len(skipped))
     results: list[dict[str, Any]] = []
+    well = True
     try:
-        results = run_cases([case.how for case in cases], GUEST_MIB, build_parts(), progress)
+        results = run_cases([case.how for case in cases], GUEST_MIB, build_parts(), comment)
     except LabError as error:
-        failed = True
-        progress(f"FAILED: {error}")
+        well = False
+        comment(f"FAILED: {error}")
     for number, case in enumerate(cases):
         result = results[number] if number < len(results) else {"verified": False, "error": "the lab ended before that"}
-        progress(told(result))
-        passed = case.passed(result)
-        failed |= not passed
-        print(f"{'ok' if passed else 'not ok'} {number + 1} - {case.how.split(':')[1]}: {case.what}")
-    for number, skip in enumerate(skipped, len(cases) + 1):
-        print(f"ok {number} - {skip.what} # SKIP {skip.why}")
-    return int(failed)
+        comment(told(result))
+        tap.result(case.passed(result), f"{case.how.split(':')[1]}: {case.what}")
+    for skip in skipped:
+        tap.skip(skip.what, skip.why)
+    return tap.end() or int(not well)
