@@ -4,7 +4,7 @@
 # and done again only when something it is made from changed; see CONTRIBUTING.md.
 
 # Choices of "make demo" and "make snapshot", passed on when they are set.
-export WORKLOADS MODES REPEAT GUEST_MIB
+export WORKLOADS MODES REPEAT GUEST_MIB WIDE
 
 # The versions of QEMU that there are patches for.
 QEMUS := $(shell sed -nE 's/^([0-9.]+) .*/\1/p' patches/qemu/versions)
@@ -13,7 +13,7 @@ QEMUS := $(shell sed -nE 's/^([0-9.]+) .*/\1/p' patches/qemu/versions)
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 	@echo
-	@echo 'make demo takes WORKLOADS=, MODES= (comma-separated), REPEAT= and GUEST_MIB=,'
+	@echo 'make demo takes WORKLOADS=, MODES= (comma-separated, or all), REPEAT=, GUEST_MIB= and WIDE=1,'
 	@echo 'make snapshot WORKLOADS=, REPEAT= and GUEST_MIB=.'
 	@echo 'make stress and check-kcsan take SECONDS= and SEED=, make soak and fuzz MINUTES= and SEED=,'
 	@echo 'make fuzz-decoders MINUTES=, make qemu QEMU= (a version),'

@@ -11,6 +11,7 @@ DEVICE_WORKLOADS = ("disk", "net")
 # Of lab/tests/l0/race_test alone.
 RACE_WORKLOAD = "pressure"
 MODES = ("plain", "pagemap", "hint", "filter-hint", "filter-report")
+DEMO_MODES = ("plain", "hint", "filter-hint", "filter-report")
 FILTER_MODES = ("filter-hint", "filter-report")
 
 # Of a soak: how large its guests are, and how many seconds a migration may make no progress.

@@ -5,10 +5,11 @@ import dataclasses
 from typing import Mapping
 
 from ..common.errors import LabError
-from ..common.names import MODES, WORKLOADS
+from ..common.names import DEMO_MODES, MODES, WORKLOADS
 
 GUEST_MIB_RANGE = (256, 65536)
 REPEAT_RANGE = (1, 100)
+ALL = "all"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +17,7 @@ class MigrationPlan:
     """Every workload in every mode, that many times."""
 
     workloads: tuple[str, ...] = WORKLOADS
-    modes: tuple[str, ...] = MODES
+    modes: tuple[str, ...] = DEMO_MODES
     repeat: int = 1
     guest_mib: int = 1024
 
@@ -25,13 +26,17 @@ class MigrationPlan:
         return len(self.workloads) * len(self.modes) * self.repeat
 
 
-def chosen_names(variable: str, text: str, known: tuple[str, ...]) -> tuple[str, ...]:
-    """A list of names, separated by commas or spaces, in the order of the known ones."""
+def chosen_names(variable: str, text: str, known: tuple[str, ...],
+                 default: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """A list of names, separated by commas or spaces, in the order of the known ones. "all" is
+    all of them, and so is nothing unless there is a default."""
     names = text.replace(",", " ").split()
     for name in names:
-        if name not in known:
-            raise LabError(f"{variable}: {name!r} is unknown; choose from {','.join(known)}")
-    return tuple(name for name in known if name in names) or known
+        if name not in (*known, ALL):
+            raise LabError(f"{variable}: {name!r} is unknown; choose from {','.join(known)}, or {ALL}")
+    if ALL in names:
+        return known
+    return tuple(name for name in known if name in names) or default or known
 
 
 def chosen_number(variable: str, text: str, default: int, limits: tuple[int, int]) -> int:
@@ -50,6 +55,6 @@ def parse_plan(environment: Mapping[str, str]) -> MigrationPlan:
            for name in ("WORKLOADS", "MODES", "REPEAT", "GUEST_MIB")}
     return MigrationPlan(
         chosen_names("WORKLOADS", get["WORKLOADS"], WORKLOADS),
-        chosen_names("MODES", get["MODES"], MODES),
+        chosen_names("MODES", get["MODES"], MODES, DEMO_MODES),
         chosen_number("REPEAT", get["REPEAT"], MigrationPlan.repeat, REPEAT_RANGE),
         chosen_number("GUEST_MIB", get["GUEST_MIB"], MigrationPlan.guest_mib, GUEST_MIB_RANGE))

@@ -4,8 +4,9 @@
 import json
 import os
 import statistics
+import time
 from pathlib import Path
-from typing import Any, Optional, Sequence
+from typing import Any, Callable, Optional, Sequence
 
 from ..common.names import MODES, WORKLOADS
 
@@ -15,6 +16,8 @@ MEDIANS = ("sent_bytes", "pages_normal", "total_ms", "downtime_ms", "rounds",
 HEAD = ("workload", "mode", "sent MiB", "x plain", "pages", "total ms", "x plain", "downtime ms",
         "rounds", "filtered", "confirmed", "needed MiB", "sent/needed",
         "held MiB", "verified")
+NARROW = (0, 1, 2, 3, -1)  # of these; WIDE=1 shows all
+ROW = "{:<8}  {:<13}  {:>8}  {:>7}  {:>8}"  # of a run that has ended: NARROW's columns
 
 Result = dict[str, Any]
 
@@ -72,11 +75,47 @@ def align(lines: Sequence[Sequence[str]], names: int) -> str:
         for line in lines)
 
 
-def format_table(rows: Sequence[Result]) -> str:
+def narrow(line: Sequence[str]) -> list[str]:
+    """The columns that answer the first question."""
+    return [line[column] for column in NARROW]
+
+
+def format_table(rows: Sequence[Result], wide: bool = False) -> str:
     """The rows as text."""
     plain = {row["workload"]: row for row in rows if row["mode"] == "plain"}
     lines = [list(HEAD)] + [cells(row, plain.get(row["workload"])) for row in rows]
-    return align(lines, 2)
+    return align(lines if wide else [narrow(line) for line in lines], 2)
+
+
+class RunRows:
+    """Lines for runs as they end, and how long the others may take. The clock gives seconds."""
+
+    def __init__(self, runs: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._runs = runs
+        self._clock = clock
+        self._start = clock()
+        self._done = 0
+        self._plain: dict[str, Result] = {}
+
+    @staticmethod
+    def head() -> str:
+        """What stands above them."""
+        return ROW.format(*narrow(HEAD)).rstrip()
+
+    def left(self) -> str:
+        """How long the others take if they take as long as these did."""
+        if self._done == self._runs:
+            return "the last run"
+        seconds = (self._clock() - self._start) / self._done * (self._runs - self._done)
+        return f"run {self._done} of {self._runs}, about {max(1, round(seconds / 60))} min left"
+
+    def line(self, result: Result) -> str:
+        """The next one."""
+        self._done += 1
+        row = median_row([result])
+        if row["mode"] == "plain":
+            self._plain[row["workload"]] = row
+        return ROW.format(*narrow(cells(row, self._plain.get(row["workload"])))) + f"  ({self.left()})"
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -84,8 +84,13 @@ def command(plan: MigrationPlan, parts: Parts, kvm: str, options: list[str]) -> 
         "--repeat", str(plan.repeat), *options])
 
 
-def follow(lab: subprocess.Popen[str], show: Callable[[str], None]) -> list[dict[str, Any]]:
-    """The results in what a lab says until it ends; the rest is shown."""
+def ignore(_result: dict[str, Any]) -> None:
+    """What is done with a result as it comes, unless something else is."""
+
+
+def follow(lab: subprocess.Popen[str], show: Callable[[str], None],
+           each: Callable[[dict[str, Any]], None] = ignore) -> list[dict[str, Any]]:
+    """The results in what a lab says until it ends, also one by one as they come; the rest is shown."""
     results: list[dict[str, Any]] = []
     assert lab.stdout
     for text in lab.stdout:
@@ -94,15 +99,17 @@ def follow(lab: subprocess.Popen[str], show: Callable[[str], None]) -> list[dict
             show(text.rstrip())
         else:
             results.append(result)
+            each(result)
     return results
 
 
-def run_command(line: list[str], runs: int, show: Callable[[str], None]) -> list[dict[str, Any]]:
+def run_command(line: list[str], runs: int, show: Callable[[str], None],
+                each: Callable[[dict[str, Any]], None] = ignore) -> list[dict[str, Any]]:
     """All results, among them those of failed runs. Fewer than planned, or a lab
     that ends badly although no run failed, is an error."""
     (TOP / "out").mkdir(exist_ok=True)  # the one directory that L1 may write to
     with subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace") as lab:
-        results = follow(lab, show)
+        results = follow(lab, show, each)
     failed = any("error" in result for result in results)
     if len(results) != runs or lab.returncode and not failed:
         raise LabError(f"the lab ended with status {lab.returncode} after {len(results)} of {runs} runs")
@@ -110,9 +117,10 @@ def run_command(line: list[str], runs: int, show: Callable[[str], None]) -> list
 
 
 def run_session(plan: MigrationPlan, parts: Parts, show: Callable[[str], None], kvm: str = "modules",
-                options: Optional[list[str]] = None) -> list[dict[str, Any]]:
+                options: Optional[list[str]] = None,
+                each: Callable[[dict[str, Any]], None] = ignore) -> list[dict[str, Any]]:
     """All results of a plan."""
-    return run_command(command(plan, parts, kvm, options or []), plan.runs(), show)
+    return run_command(command(plan, parts, kvm, options or []), plan.runs(), show, each)
 
 
 def run_cases(cases: Sequence[str], guest_mib: int, parts: Parts, show: Callable[[str], None]) -> list[dict[str, Any]]:
