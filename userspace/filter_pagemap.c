@@ -56,17 +56,22 @@ static enum fpr_status parse_options(const struct cli_args *args, struct pagemap
 	return status;
 }
 
-/* In a child that inherited the VM, pagemap is of other memory than the VM's. */
-static enum fpr_status check_owner(const char *vm, pid_t *pid)
+/*
+ * In a child that inherited the VM, pagemap is of other memory than the VM's.
+ * @thread: out: one that has the memory
+ */
+static enum fpr_status check_owner(const char *vm, pid_t *thread)
 {
 	enum fpr_status status;
 	struct proc_vms vms;
+	pid_t pid;
 	int dir;
 
-	status = vm_find(vm, pid, &vms);
+	status = vm_find(vm, &pid, &vms);
 	if (status)
 		return status;
-	dir = kvm_debugfs_open(*pid, &vms);
+	*thread = vms.thread;
+	dir = kvm_debugfs_open(pid, &vms);
 	proc_vms_release(&vms);
 	if (dir < 0)
 		return kvm_debugfs_explain(vm);
@@ -77,13 +82,13 @@ static enum fpr_status check_owner(const char *vm, pid_t *pid)
 static enum fpr_status open_all(const char *vm, struct pagemap_job *job)
 {
 	enum fpr_status status;
-	pid_t pid;
+	pid_t thread;
 
-	status = check_owner(vm, &pid);
+	status = check_owner(vm, &thread);
 	if (!status)
 		status = filter_open(&job->filter, vm);
 	if (!status)
-		status = guest_map_check(&job->map, pid);
+		status = guest_map_check(&job->map, thread);
 	if (status)
 		return status;
 	job->bits = calloc(1, pagemap_bytes(&job->map));
@@ -91,7 +96,7 @@ static enum fpr_status open_all(const char *vm, struct pagemap_job *job)
 		warn("a bitmap");
 		return FPR_ERROR;
 	}
-	return pagemap_open(&job->pagemap, pid, &job->map);
+	return pagemap_open(&job->pagemap, thread, &job->map);
 }
 
 static enum fpr_status arm(struct pagemap_job *job)
@@ -130,7 +135,7 @@ static void print_result(const struct pagemap_job *job, bool json)
 	const struct result results[] = {
 		{ "epoch", "epoch", NULL, job->range.epoch },
 		{ "reported_pages", "never populated", "pages", bitmap_count(&bitmap) },
-		{ "filtered_pages", "filtered", "pages", job->range.nr_filtered },
+		{ "filtered_pages", "filtered (each address space counted)", "pages", job->range.nr_filtered },
 		{ "confirmed_pages", "confirmed", "pages", job->range.nr_confirmed },
 		{ "arm_us", "arm took", "us", job->arm_us },
 		{ "report_us", "pagemap took", "us", job->read_us },

@@ -36,7 +36,7 @@ static bool is_this_vm(const struct vm *vm, pid_t pid, const struct proc_vms *vm
 	if (pid == vm->pid)
 		return true;
 	for (i = 0; i < vms->nr; i++) {
-		if (!syscall(SYS_kcmp, getpid(), pid, KCMP_FILE, vm->fd, vms->fd[i]))
+		if (!syscall(SYS_kcmp, getpid(), vms->thread, KCMP_FILE, vm->fd, vms->fd[i]))
 			return true;
 	}
 	return false;

@@ -98,9 +98,12 @@ enum fpr_status list_run(const struct cli_args *args)
 	} else {
 		print_table(&list);
 		if (list.nr_hidden)
-			warnx("processes that can not be looked at and may have VMs: %zu: run as root to see all",
+			warnx("processes that cannot be looked at and may have VMs: %zu: it takes CAP_SYS_PTRACE in their user namespace to see all",
 			      list.nr_hidden);
 	}
+	/* Nothing was found, but that there is nothing was not found either. */
+	if (!list.nr && list.nr_hidden)
+		status = FPR_ERROR;
 	vm_list_release(&list);
-	return FPR_OK;
+	return status;
 }

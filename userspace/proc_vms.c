@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <err.h>
+#include <errno.h>
 #include <limits.h>
 #include <linux/kcmp.h>
 #include <stdio.h>
@@ -40,27 +41,114 @@ static int compare_fds(const void *a, const void *b)
 	return *(const int *)a - *(const int *)b;
 }
 
-int proc_vms_read(struct proc_vms *vms, pid_t pid)
+static bool is_number(const char *name)
+{
+	return isdigit((unsigned char)name[0]);
+}
+
+/* Whether a thread has a descriptor; true also if it cannot be looked at. */
+static bool has_descriptors(pid_t thread)
+{
+	struct dirent *entry;
+	bool found = false;
+	char path[64];
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", thread);
+	dir = opendir(path);
+	if (!dir)
+		return errno == EACCES || errno == EPERM;
+	while (!found && (entry = readdir(dir)))
+		found = is_number(entry->d_name);
+	closedir(dir);
+	return found;
+}
+
+pid_t proc_thread(pid_t pid)
+{
+	pid_t thread, found = pid;
+	struct dirent *entry;
+	char path[64];
+	DIR *dir;
+
+	if (has_descriptors(pid))
+		return pid;
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	dir = opendir(path);
+	if (!dir)
+		return pid;
+	while (found == pid && (entry = readdir(dir))) {
+		thread = atoi(entry->d_name);
+		if (thread > 0 && thread != pid && has_descriptors(thread))
+			found = thread;
+	}
+	closedir(dir);
+	return found;
+}
+
+/* 0 or -1 with errno; @nr: out: descriptors of any kind. */
+static int read_fds(struct proc_vms *vms, DIR *dir, size_t *nr)
 {
 	char path[64 + NAME_MAX];
 	struct dirent *entry;
-	DIR *dir;
+	int is_vm;
 
-	*vms = (struct proc_vms) { 0 };
-	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	while ((entry = readdir(dir))) {
+		if (!is_number(entry->d_name))
+			continue;
+		++*nr;
+		snprintf(path, sizeof(path), "/proc/%d/fd/%s", vms->thread, entry->d_name);
+		is_vm = proc_link_is_vm(path);
+		/* One that was closed meanwhile is not a VM; of one that is hidden nothing is known. */
+		if (is_vm < 0 && (errno == EACCES || errno == EPERM))
+			return -1;
+		if (is_vm > 0)
+			add_fd(vms, atoi(entry->d_name));
+	}
+	return 0;
+}
+
+/* A process without any descriptor is one that has ended, or a thread of the kernel. */
+static bool has_ended(pid_t pid)
+{
+	char path[64], line[256];
+	const char *state = NULL;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return true;
+	/* PID (NAME) STATE, where the name may hold anything. */
+	if (fgets(line, sizeof(line), f))
+		state = strrchr(line, ')');
+	fclose(f);
+	return state && (!strncmp(state, ") Z", 3) || !strncmp(state, ") X", 3));
+}
+
+int proc_vms_read(struct proc_vms *vms, pid_t pid)
+{
+	char path[64];
+	size_t nr = 0;
+	DIR *dir;
+	int r;
+
+	*vms = (struct proc_vms) { .thread = proc_thread(pid) };
+	snprintf(path, sizeof(path), "/proc/%d/fd", vms->thread);
 	dir = opendir(path);
 	if (!dir)
 		return -1;
-
-	while ((entry = readdir(dir))) {
-		if (!isdigit((unsigned char)entry->d_name[0]))
-			continue;
-		snprintf(path, sizeof(path), "/proc/%d/fd/%s", pid, entry->d_name);
-		/* A descriptor that was closed meanwhile is not a VM. */
-		if (proc_link_is_vm(path) == 1)
-			add_fd(vms, atoi(entry->d_name));
-	}
+	r = read_fds(vms, dir, &nr);
 	closedir(dir);
+	if (r) {
+		proc_vms_release(vms);
+		errno = EACCES;
+		return -1;
+	}
+	if (!nr && has_ended(pid)) {
+		errno = ESRCH;
+		return -1;
+	}
 	if (vms->nr)
 		qsort(vms->fd, vms->nr, sizeof(*vms->fd), compare_fds);
 	return 0;
@@ -82,16 +170,17 @@ int proc_for_each(void (*visit)(void *opaque, pid_t pid), void *opaque)
 	return 0;
 }
 
-void proc_vms_take_same(struct proc_vms *vms, pid_t pid, struct proc_vms *same)
+void proc_vms_take_same(struct proc_vms *vms, struct proc_vms *same)
 {
+	const pid_t thread = vms->thread;
 	size_t i, nr = vms->nr;
 
-	*same = (struct proc_vms) { 0 };
+	*same = (struct proc_vms) { .thread = thread };
 	vms->nr = 0;
 	for (i = 0; i < nr; i++) {
 		int fd = vms->fd[i];
 
-		if (!i || !syscall(SYS_kcmp, pid, pid, KCMP_FILE, same->fd[0], fd))
+		if (!i || !syscall(SYS_kcmp, thread, thread, KCMP_FILE, same->fd[0], fd))
 			add_fd(same, fd);
 		else
 			vms->fd[vms->nr++] = fd;

@@ -12,10 +12,12 @@
 
 /**
  * struct proc_vms - descriptors of one process that are VMs
+ * @thread: one that has them, see proc_thread()
  * @fd: in ascending order
  * @nr: how many
  */
 struct proc_vms {
+	pid_t thread;
 	int *fd;
 	size_t nr;
 };
@@ -24,10 +26,21 @@ struct proc_vms {
 int proc_link_is_vm(const char *path);
 
 /**
+ * proc_thread - a thread of a process that has its descriptors and memory, in /proc/THREAD
+ *
+ * The process ID is that of the main thread, which may end before the process does.  It has
+ * nothing any more then.
+ *
+ * Return: the main thread where it has not ended, or nothing better is known.
+ */
+pid_t proc_thread(pid_t pid);
+
+/**
  * proc_vms_read - all of a process
  * @vms: out: to be released if it succeeds
  *
- * Return: 0, or -1 with errno if the process can not be looked at.
+ * Return: 0, or -1 with errno if the process can not be looked at: EACCES or EPERM, or
+ * ESRCH where it has ended, also if its parent has not seen that yet.
  */
 int proc_vms_read(struct proc_vms *vms, pid_t pid);
 
@@ -41,7 +54,7 @@ int proc_for_each(void (*visit)(void *opaque, pid_t pid), void *opaque);
  * A VM has one struct file however often its descriptor was duplicated.  Where the
  * kernel has no kcmp() each counts as a VM of its own.
  */
-void proc_vms_take_same(struct proc_vms *vms, pid_t pid, struct proc_vms *same);
+void proc_vms_take_same(struct proc_vms *vms, struct proc_vms *same);
 
 void proc_vms_release(struct proc_vms *vms);
 

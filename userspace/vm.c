@@ -2,6 +2,7 @@
 /* From the operand VM to a VM's file descriptor. */
 #include <err.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/kcmp.h>
 #include <signal.h>
@@ -14,6 +15,8 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "ptrace_right.h"
+#include "stop.h"
 #include "vm.h"
 
 static int own_fd_is_vm(int fd)
@@ -53,7 +56,7 @@ static enum fpr_status open_process(pid_t pid, struct vm *vm)
 		return FPR_OK;
 
 	if (errno == ESRCH)
-		warnx("no process %d: give the pid of a process that has a VM", pid);
+		warnx("no process %d: give one that fprctl list shows", pid);
 	else if (errno == EINVAL || errno == ENOENT)
 		warnx("%d is a thread: give its process", pid);
 	else
@@ -61,32 +64,71 @@ static enum fpr_status open_process(pid_t pid, struct vm *vm)
 	return FPR_ERROR;
 }
 
-/* A copy of the process's descriptor, checked to be a VM. */
-static enum fpr_status take_vm(pid_t pid, int pidfd, int fd, int *vm_fd)
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD	O_EXCL
+#endif
+
+/* pidfd_getfd(), also where the main thread has ended and the process has not. */
+static int get_fd(const struct vm *vm, int fd)
 {
-	int copy = pidfd_getfd(pidfd, fd, 0);
+	int copy = pidfd_getfd(vm->pidfd, fd, 0);
+	int thread_fd, error;
+	pid_t thread;
+
+	if (copy >= 0 || errno != ESRCH || stop_process_ended(vm->pidfd))
+		return copy;
+	thread = proc_thread(vm->pid);
+	if (thread == vm->pid) {
+		errno = ESRCH;
+		return -1;
+	}
+	thread_fd = pidfd_open(thread, PIDFD_THREAD);
+	if (thread_fd < 0) {
+		/* So says a kernel that does not know the flag. */
+		errno = errno == EINVAL ? EOPNOTSUPP : errno;
+		return -1;
+	}
+	copy = pidfd_getfd(thread_fd, fd, 0);
+	error = errno;
+	close(thread_fd);
+	errno = error;
+	return copy;
+}
+
+static void explain_get_fd(const struct vm *vm, int fd)
+{
+	switch (errno) {
+	case EPERM:
+		warnx("not permitted to take descriptor %d of process %d: %s", fd, vm->pid,
+		      ptrace_right_missing(true));
+		break;
+	case EBADF:
+		warnx("process %d has no descriptor %d: see /proc/%d/fd", vm->pid, fd, vm->pid);
+		break;
+	case ESRCH:
+		warnx("process %d has ended", vm->pid);
+		break;
+	case EOPNOTSUPP:
+		warnx("process %d: its main thread has ended, and of another this kernel gives no descriptor: use Linux 6.9 or newer, or give fd:FD",
+		      vm->pid);
+		break;
+	default:
+		warn("descriptor %d of process %d", fd, vm->pid);
+	}
+}
+
+/* A copy of the process's descriptor, checked to be a VM. */
+static enum fpr_status take_vm(const struct vm *vm, int fd, int *vm_fd)
+{
+	int copy = get_fd(vm, fd);
 
 	if (copy < 0) {
-		switch (errno) {
-		case EPERM:
-			warnx("not permitted to take descriptor %d of process %d: run as root, it needs the right to ptrace the process",
-			      fd, pid);
-			break;
-		case EBADF:
-			warnx("process %d has no descriptor %d: see /proc/%d/fd",
-			      pid, fd, pid);
-			break;
-		case ESRCH:
-			warnx("process %d has ended", pid);
-			break;
-		default:
-			warn("descriptor %d of process %d", fd, pid);
-		}
+		explain_get_fd(vm, fd);
 		return FPR_ERROR;
 	}
 	if (own_fd_is_vm(copy) != 1) {
 		warnx("descriptor %d of process %d is not a KVM VM: see /proc/%d/fd for %s",
-		      fd, pid, pid, PROC_VM_LINK);
+		      fd, vm->pid, vm->pid, PROC_VM_LINK);
 		close(copy);
 		return FPR_ERROR;
 	}
@@ -124,40 +166,40 @@ static enum fpr_status read_vms(struct proc_vms *vms, pid_t pid)
 {
 	if (proc_vms_read(vms, pid)) {
 		if (errno == EACCES || errno == EPERM)
-			warnx("not permitted to look at the descriptors of process %d: run as root, it needs the right to ptrace the process",
-			      pid);
-		else if (errno == ENOENT || errno == ESRCH)
-			warnx("no process %d: give the pid of a process that has a VM", pid);
+			warnx("not permitted to look at the descriptors of process %d: %s", pid,
+			      ptrace_right_missing(false));
+		else if (errno == ESRCH)
+			warnx("process %d has ended: give one that fprctl list shows", pid);
+		else if (errno == ENOENT)
+			warnx("no process %d: give one that fprctl list shows", pid);
 		else
 			warn("/proc/%d/fd", pid);
 		return FPR_ERROR;
 	}
 	if (!vms->nr) {
-		warnx("process %d has no VM: give the process that runs the guest, or fd:FD",
-		      pid);
+		warnx("process %d has no VM: give one that fprctl list shows", pid);
 		return FPR_ERROR;
 	}
 	return FPR_OK;
 }
 
-static enum fpr_status take_only_vm(pid_t pid, int pidfd,
-				    const struct proc_vms *vms, int *vm_fd)
+static enum fpr_status take_only_vm(struct vm *vm, const struct proc_vms *vms)
 {
 	enum fpr_status status;
 	int other;
 	size_t i;
 
-	status = take_vm(pid, pidfd, vms->fd[0], vm_fd);
+	status = take_vm(vm, vms->fd[0], &vm->fd);
 	for (i = 1; !status && i < vms->nr; i++) {
 		bool same;
 
-		status = take_vm(pid, pidfd, vms->fd[i], &other);
+		status = take_vm(vm, vms->fd[i], &other);
 		if (status)
 			break;
-		same = is_same_vm(*vm_fd, other);
+		same = is_same_vm(vm->fd, other);
 		close(other);
 		if (!same) {
-			refuse_several(pid, vms);
+			refuse_several(vm->pid, vms);
 			status = FPR_ERROR;
 		}
 	}
@@ -176,7 +218,7 @@ static enum fpr_status only_vm_of(pid_t pid, struct vm *vm)
 
 	status = read_vms(&vms, pid);
 	if (!status) {
-		status = take_only_vm(pid, vm->pidfd, &vms, &vm->fd);
+		status = take_only_vm(vm, &vms);
 		proc_vms_release(&vms);
 	}
 	return status;
@@ -186,7 +228,7 @@ static enum fpr_status vm_of(pid_t pid, int fd, struct vm *vm)
 {
 	enum fpr_status status = open_process(pid, vm);
 
-	return status ? status : take_vm(pid, vm->pidfd, fd, &vm->fd);
+	return status ? status : take_vm(vm, fd, &vm->fd);
 }
 
 static bool process_has_vm(pid_t pid)
@@ -215,7 +257,7 @@ static enum fpr_status bare_number(int number, struct vm *vm)
 	}
 	if (number && (!kill(number, 0) || errno == EPERM))
 		return only_vm_of(number, vm);
-	warnx("%d: neither a descriptor here that is a VM nor a process: see --help for VM",
+	warnx("%d: there is no such process, and no such descriptor here that is a VM: give a PID that fprctl list shows",
 	      number);
 	return FPR_ERROR;
 }
@@ -286,7 +328,7 @@ static enum fpr_status choose_vm(struct proc_vms *vms, pid_t pid, int fd)
 	size_t i;
 
 	while (vms->nr) {
-		proc_vms_take_same(vms, pid, &same);
+		proc_vms_take_same(vms, &same);
 		for (i = 0; i < same.nr; i++) {
 			if (same.fd[i] == fd) {
 				proc_vms_release(vms);
@@ -306,7 +348,7 @@ static enum fpr_status choose_only_vm(struct proc_vms *vms, pid_t pid)
 	struct proc_vms all, same;
 	bool is_only;
 
-	proc_vms_take_same(vms, pid, &same);
+	proc_vms_take_same(vms, &same);
 	is_only = !vms->nr;
 	proc_vms_release(vms);
 	*vms = same;

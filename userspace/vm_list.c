@@ -13,15 +13,15 @@
 #include "proc_vms.h"
 #include "vm_list.h"
 
-/* Of kernel threads and zombies there is none. */
-static bool read_memory(pid_t pid, uint64_t *kib)
+/* Of kernel threads and of threads that have ended there is none. */
+static bool read_memory(pid_t thread, uint64_t *kib)
 {
 	char path[64], line[256];
 	bool found = false;
 	const char *end;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	snprintf(path, sizeof(path), "/proc/%d/status", thread);
 	f = fopen(path, "re");
 	if (!f)
 		return false;
@@ -34,14 +34,14 @@ static bool read_memory(pid_t pid, uint64_t *kib)
 }
 
 /* 0, or -1 if the process has ended. What a terminal would obey is left out. */
-static int read_program(pid_t pid, char *program)
+static int read_program(pid_t thread, char *program)
 {
 	char path[64], target[PATH_MAX + 1];
 	const char *base;
 	ssize_t len;
 	size_t i;
 
-	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	snprintf(path, sizeof(path), "/proc/%d/exe", thread);
 	len = readlink(path, target, sizeof(target) - 1);
 	if (len < 0) {
 		program[0] = '\0';
@@ -70,9 +70,9 @@ static void add_vm(struct vm_list *list, pid_t pid, const struct proc_vms *vm)
 {
 	struct vm_entry *grown, entry = { .pid = pid, .fd = vm->fd[0] };
 
-	if (read_program(pid, entry.program))
+	if (read_program(vm->thread, entry.program))
 		return;
-	entry.knows_memory = read_memory(pid, &entry.memory_kib);
+	entry.knows_memory = read_memory(vm->thread, &entry.memory_kib);
 	read_stats(&entry, vm);
 
 	grown = realloc(list->vm, (list->nr + 1) * sizeof(*grown));
@@ -90,12 +90,12 @@ static void add_process(void *opaque, pid_t pid)
 
 	if (proc_vms_read(&vms, pid)) {
 		/* Without memory there is no VM either. */
-		if ((errno == EACCES || errno == EPERM) && read_memory(pid, &memory))
+		if ((errno == EACCES || errno == EPERM) && read_memory(proc_thread(pid), &memory))
 			list->nr_hidden++;
 		return;
 	}
 	while (vms.nr) {
-		proc_vms_take_same(&vms, pid, &same);
+		proc_vms_take_same(&vms, &same);
 		add_vm(list, pid, &same);
 		proc_vms_release(&same);
 	}

@@ -6,7 +6,8 @@ A file has comments (#), then the tree, then commands:
     file PATH           followed by its lines, each behind a tab
     link PATH TARGET
     same PATH PATH      the first is a descriptor of the same file as the second
-    hidden PATH         a directory that may not be looked at
+    hidden PATH         a directory or a link that may not be looked at
+    empty PATH          a directory with nothing in it
     $ fprctl ...        followed by its output, as it is; lines of stderr behind "! ",
                         a status other than 0 behind "? "
 """
@@ -47,6 +48,8 @@ def make_tree(path: Path, root: Path) -> None:
             place.symlink_to(more[0])
         elif kind == "same":
             os.link(root / more[0], place, follow_symlinks=False)
+        elif kind == "empty":
+            place.mkdir()
         elif kind in ("file", "hidden"):
             place.touch()
         else:
