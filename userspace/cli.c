@@ -27,6 +27,7 @@ const struct cli_exit cli_exits[] = {
 	{ FPR_ERROR, "an error" },
 	{ FPR_USAGE, "wrong usage" },
 	{ FPR_NO_FILTER, "a kernel without the filter" },
+	{ FPR_STALE, "a stale epoch: arm again" },
 	{ 0 }
 };
 
@@ -101,10 +102,9 @@ static void print_exits(void)
 {
 	const struct cli_exit *exit_status;
 
-	printf("\nExit status:");
+	puts("\nExit status:");
 	for (exit_status = cli_exits; exit_status->meaning; exit_status++)
-		printf(" %d %s%s", exit_status->status, exit_status->meaning,
-		       exit_status[1].meaning ? "," : ".\n");
+		printf("  %d  %s\n", exit_status->status, exit_status->meaning);
 }
 
 static void print_verbs(const struct cli_verb *verbs, const char *group)
@@ -200,6 +200,23 @@ static enum fpr_status parse_options(const struct cli_verb *verb, int argc,
 	return FPR_OK;
 }
 
+/* No name, number or path is empty. */
+static enum fpr_status check_empty(const struct cli_verb *verb, const struct cli_args *args)
+{
+	const struct cli_option *opt;
+	int i;
+
+	for (opt = verb->options; opt->name; opt++) {
+		if (args->option[opt->id] && !*args->option[opt->id])
+			return usage_error(verb, "an empty argument of --", opt->name);
+	}
+	for (i = 0; i < args->nr_operands; i++) {
+		if (!*args->operand[i])
+			return usage_error(verb, "an empty operand, give ", verb->operands);
+	}
+	return FPR_OK;
+}
+
 static enum fpr_status run_verb(const struct cli_verb *verb, int argc, char **argv)
 {
 	struct cli_args args = { 0 };
@@ -218,7 +235,8 @@ static enum fpr_status run_verb(const struct cli_verb *verb, int argc, char **ar
 	if (args.nr_operands > verb->max_operands)
 		return usage_error(verb, "one operand too many: ",
 				   args.operand[verb->max_operands]);
-	return verb->run(&args);
+	status = check_empty(verb, &args);
+	return status ? status : verb->run(&args);
 }
 
 static bool is_one_of(const char *text, const char *a, const char *b)

@@ -29,8 +29,8 @@ static const struct {
 	  "the VM uses a dirty ring: the filter needs dirty bitmaps" },
 	{ EINVAL, FPR_ERROR,
 	  "the kernel refused an argument: kernel and fprctl may be of different versions" },
-	{ ESTALE, FPR_ERROR,
-	  "the epoch is over, or nothing in the range logs dirty pages since it began: arm again and take a new report" },
+	{ ESTALE, FPR_STALE,
+	  "the epoch is over, as another ARM or a DISARM came: arm again and take a new report" },
 	{ ENOMEM, FPR_ERROR,
 	  "the kernel has no memory for it: try again" },
 	{ ENOTTY, FPR_NO_FILTER,
@@ -154,7 +154,7 @@ enum fpr_status filter_disarm(const struct filter *filter, uint64_t epoch,
 		if (errno == ESTALE) {
 			warnx("disarm: %llu is not the VM's current epoch: leave out --epoch to end whichever there is",
 			      (unsigned long long)epoch);
-			return FPR_ERROR;
+			return FPR_STALE;
 		}
 		return explain(filter, "disarm");
 	}
@@ -203,6 +203,44 @@ static int set_all(int vm_fd, struct kvm_fpr_bitmap *set,
 	return 0;
 }
 
+/*
+ * Whether an epoch is current still.  SET said ESTALE, as it does where memslots in the
+ * range log dirty pages, but none of them since the epoch began.
+ */
+static bool is_current(const struct filter *filter, uint64_t epoch)
+{
+	const uint64_t page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t nothing = 0;
+	/* Behind all memory, and names no page. */
+	struct kvm_fpr_bitmap set = {
+		.epoch = epoch,
+		.gpa = -2 * page_size,
+		.size = page_size,
+		.bitmap = (uintptr_t)&nothing,
+	};
+	struct kvm_fpr_disarm disarm = { .epoch = epoch };
+
+	if (!ioctl(filter->vm.fd, KVM_FPR_SET_BITMAP, &set))
+		return true;
+	/*
+	 * Either it is over or no memslot at all takes part in it.  In the latter case it can
+	 * never confirm a page, as memslots join at ARM alone: to end it takes nothing away.
+	 */
+	return errno == ESTALE && !ioctl(filter->vm.fd, KVM_FPR_DISARM, &disarm);
+}
+
+static enum fpr_status explain_set(const struct filter *filter, uint64_t epoch)
+{
+	if (errno != ESTALE)
+		return explain(filter, "set-bitmap");
+	if (is_current(filter, epoch)) {
+		warnx("set-bitmap: no memory in the range logs dirty pages since the epoch began: start the migration, or what else switches that on, then arm again and take a new report");
+		return FPR_STALE;
+	}
+	errno = ESTALE;
+	return explain(filter, "set-bitmap");
+}
+
 enum fpr_status filter_set(const struct filter *filter, struct filter_range *range,
 			   const volatile sig_atomic_t *stop, uint64_t *us)
 {
@@ -228,5 +266,5 @@ enum fpr_status filter_set(const struct filter *filter, struct filter_range *ran
 		      (unsigned long long)set.gpa);
 		return FPR_ERROR;
 	}
-	return explain(filter, "set-bitmap");
+	return explain_set(filter, range->epoch);
 }

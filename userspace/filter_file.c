@@ -57,7 +57,7 @@ static enum fpr_status agree_on_epoch(struct file_job *job)
 	if (tag && tag != *epoch) {
 		warnx("%s: it is for epoch %llu, not %llu: take a new report",
 		      job->source.name, (unsigned long long)tag, (unsigned long long)*epoch);
-		return FPR_ERROR;
+		return FPR_STALE;
 	}
 	return FPR_OK;
 }
@@ -110,7 +110,7 @@ static void print_result(const struct file_job *job, bool json)
 		{ "epoch", "epoch", NULL, range->epoch },
 		{ "spanned_pages", "memory spans", "pages", job->bitmap.nr_pages },
 		{ "reported_pages", "reported", "pages", bitmap_count(&job->bitmap) },
-		{ "filtered_pages", "filtered", "pages", range->nr_filtered },
+		{ "filtered_pages", "filtered (each address space counted)", "pages", range->nr_filtered },
 		{ "confirmed_pages", "confirmed", "pages", range->nr_confirmed },
 		{ "set_us", "set took", "us", job->set_us },
 		/* The last one, as it is left out where nothing was armed. */

@@ -14,6 +14,7 @@
 #include "filter_verb.h"
 #include "guest_endpoint.h"
 #include "guest_owner.h"
+#include "message.h"
 #include "receive_report.h"
 #include "result.h"
 #include "stop.h"
@@ -174,7 +175,7 @@ static void print_round(const struct filter_job *job, const struct filter_round 
 		{ "epoch", "epoch", NULL, round->range.epoch },
 		{ "spanned_pages", "memory spans", "pages", round->report.nr_pages },
 		{ "reported_pages", "reported", "pages", round->report.nr_free },
-		{ "filtered_pages", "filtered", "pages", round->range.nr_filtered },
+		{ "filtered_pages", "filtered (each address space counted)", "pages", round->range.nr_filtered },
 		{ "confirmed_pages", "confirmed", "pages", round->range.nr_confirmed },
 		{ "response_bytes", "response", "bytes", round->report.bytes },
 		{ "arm_us", "arm took", "us", round->arm_us },
@@ -187,6 +188,15 @@ static void print_round(const struct filter_job *job, const struct filter_round 
 		result_print_line(stdout, results);
 	else
 		result_print(stdout, results, job->json);
+}
+
+/* The same error of one round after the other is said once. */
+static void say_left_out(const struct filter_job *job)
+{
+	unsigned int nr = message_left_out();
+
+	if (nr)
+		warnx("%s: that was said once, and is over after %u more rounds", job->guest.name, nr);
 }
 
 /* Until the next round begins; an error: there is none. */
@@ -205,11 +215,14 @@ static enum fpr_status watch(struct filter_job *job)
 	enum fpr_status status = FPR_OK;
 	uint64_t start;
 
+	message_say_once(true);
 	while (!stop_signal) {
 		start = clock_us();
 		status = run_round(job, &round);
-		if (!status)
+		if (!status) {
+			say_left_out(job);
 			print_round(job, &round);
+		}
 		/* main() says what is wrong with stdout. */
 		if (round.lasting || fflush(stdout))
 			break;

@@ -14,6 +14,7 @@ enum fpr_status {
 	FPR_ERROR	= 1,
 	FPR_USAGE	= 2,
 	FPR_NO_FILTER	= 3,
+	FPR_STALE	= 4,	/* nothing was lost: arm again and take a new report */
 };
 
 #endif

@@ -50,8 +50,13 @@ static enum fpr_status open_socket(const struct guest_endpoint *guest, int *fd)
 		return FPR_OK;
 	if (errno == EAGAIN)
 		warnx("%s: others are connected and wait there: end them", guest->name);
+	else if (errno == ENOENT)
+		warnx("%s: there is no such socket: give the path that the VMM listens at", guest->name);
+	else if (errno == ECONNREFUSED)
+		warnx("%s: nothing listens there: is it left over from a VM that has ended, or no socket?",
+		      guest->name);
 	else
-		warn("%s: cannot connect, does the VM run?", guest->name);
+		warn("%s: cannot connect", guest->name);
 	close(*fd);
 	return FPR_ERROR;
 }

@@ -37,6 +37,18 @@ static enum fpr_status refuse_old(const char *name, const char *why)
 	return FPR_ERROR;
 }
 
+/* It can be opened, but not read. */
+static enum fpr_status check_no_directory(const struct report_source *source)
+{
+	struct stat st;
+
+	if (fstat(source->fd, &st) || !S_ISDIR(st.st_mode))
+		return FPR_OK;
+	warnx("%s: a directory: give a file with a bitmap or a report", source->name);
+	close(source->fd);
+	return FPR_ERROR;
+}
+
 static enum fpr_status open_now(struct report_source *source)
 {
 	if (is_stdin(source->name)) {
@@ -48,7 +60,7 @@ static enum fpr_status open_now(struct report_source *source)
 		warn("%s", source->name);
 		return FPR_ERROR;
 	}
-	return FPR_OK;
+	return check_no_directory(source);
 }
 
 enum fpr_status report_open(struct report_source *source, const char *path)

@@ -115,7 +115,7 @@ static enum fpr_status check_report(const struct set_bitmap *set)
 	if (bitmap->tag && bitmap->tag != set->range.epoch) {
 		warnx("%s: it is for epoch %llu, not %llu: take a new report", set->source.name,
 		      (unsigned long long)bitmap->tag, (unsigned long long)set->range.epoch);
-		return FPR_ERROR;
+		return FPR_STALE;
 	}
 	return FPR_OK;
 }
@@ -185,7 +185,7 @@ static void print_result(const struct set_bitmap *set, bool json)
 	const struct result results[] = {
 		{ "epoch", "epoch", NULL, range->epoch },
 		{ "reported_pages", "reported", "pages", bitmap_count(&set->bitmap) },
-		{ "filtered_pages", "filtered", "pages", range->nr_filtered },
+		{ "filtered_pages", "filtered (each address space counted)", "pages", range->nr_filtered },
 		{ "confirmed_pages", "confirmed", "pages", range->nr_confirmed },
 		{ "set_us", "set took", "us", set->set_us },
 		/* The last one, as it is left out where nothing was armed. */

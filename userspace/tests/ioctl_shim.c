@@ -17,9 +17,11 @@
  *		or an error; after the last one calls do all there is
  * SHIM_LOG	file to which each ioctl is appended
  * SHIM_PROC	in place of /proc, as recorded.  A file in place of a directory is one that
- *		may not be looked at; links with the same inode are descriptors of the
+ *		may not be looked at, as is one in place of a link; links with the same inode are descriptors of the
  *		same file, as kcmp() tells.
  * SHIM_SYS	in place of /sys
+ * SHIM_GETFD	error of pidfd_getfd()
+ * SHIM_YAMA	in place of /proc/sys/kernel/yama/ptrace_scope
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -39,6 +41,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -99,6 +102,8 @@ static const char *place(const char *path, char *room)
 	if (!strcmp(path, "/proc") ||
 	    (begins_with(path, "/proc/") && isdigit((unsigned char)path[6])))
 		root = proc;
+	else if (!strcmp(path, "/proc/sys/kernel/yama/ptrace_scope") && getenv("SHIM_YAMA"))
+		return getenv("SHIM_YAMA");
 	else if (begins_with(path, "/sys/"))
 		root = sys;
 	if (!root)
@@ -167,6 +172,14 @@ long syscall(long number, ...)
 	return next(number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
 }
 
+int pidfd_getfd(int pidfd, int fd, unsigned int flags)
+{
+	int (*next)(int, int, unsigned int) =
+		(int (*)(int, int, unsigned int))dlsym(RTLD_NEXT, "pidfd_getfd");
+
+	return fail_as(getenv("SHIM_GETFD")) ? -1 : next(pidfd, fd, flags);
+}
+
 int open(const char *path, int flags, ...)
 {
 	int (*next)(const char *, int, ...) =
@@ -193,8 +206,12 @@ ssize_t readlink(const char *path, char *target, size_t size)
 	char real[sizeof(VM_MEMFD)], room[PATH_MAX];
 	ssize_t len = next(place(path, room), real, sizeof(real));
 
-	if (len != sizeof(VM_MEMFD) - 1 || memcmp(real, VM_MEMFD, (size_t)len))
-		return next(place(path, room), target, size);
+	if (len != sizeof(VM_MEMFD) - 1 || memcmp(real, VM_MEMFD, (size_t)len)) {
+		len = next(place(path, room), target, size);
+		if (len < 0 && errno == EINVAL)
+			errno = EACCES;
+		return len;
+	}
 	len = sizeof(VM_LINK) - 1;
 	if ((size_t)len > size)
 		len = (ssize_t)size;
@@ -301,7 +318,9 @@ static int disarm_vm(const struct kvm_fpr_disarm *disarm)
 	if (disarm->flags || disarm->pad ||
 	    !is_zero(disarm->reserved, sizeof(disarm->reserved)))
 		return invalid();
-	return fail_as(getenv("SHIM_DISARM"));
+	if (fail_as(getenv("SHIM_DISARM")))
+		return -1;
+	return disarm->epoch && disarm->epoch != current_epoch ? fail_as("ESTALE") : 0;
 }
 
 /* The next word of SHIM_SET, or NULL. */

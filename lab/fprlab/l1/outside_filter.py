@@ -17,7 +17,7 @@ MIB = 1 << 20
 LOW_MEMORY = 0xC0000000
 LOW_MEMORY_MAX = 0xE0000000
 DEBUGFS = Path("/sys/kernel/debug")
-NOT_YET = "arm again"  # what fprctl says while no memory logs dirty pages
+NOT_YET = 4  # fprctl's exit status while no memory logs dirty pages
 ENDED = ("completed", "failed", "cancelled")
 
 
@@ -52,7 +52,7 @@ class OutsideFilter:
     def filter(self) -> dict[str, Any]:
         """As soon as QEMU logs dirty pages; counters by the names of QEMU's own."""
         while (done := subprocess.run(self._command, capture_output=True, text=True, check=False)).returncode:
-            if NOT_YET not in done.stderr:
+            if done.returncode != NOT_YET:
                 raise LabError(done.stderr.strip())
             if self._source.qmp.execute("query-migrate").get("status") in ENDED:
                 raise LabError("the migration ended before its dirty log could be filtered")
