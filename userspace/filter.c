@@ -214,7 +214,7 @@ static bool is_current(const struct filter *filter, uint64_t epoch)
 	/* Behind all memory, and names no page. */
 	struct kvm_fpr_bitmap set = {
 		.epoch = epoch,
-		.gpa = -2 * page_size,
+		.gpa = UINT64_MAX - 2 * page_size + 1,
 		.size = page_size,
 		.bitmap = (uintptr_t)&nothing,
 	};
