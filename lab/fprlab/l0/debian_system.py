@@ -9,6 +9,7 @@ from typing import Callable, Optional, Sequence
 
 from ..common.errors import LabError
 from ..common.trouble import first_trouble
+from .patience import Patience
 
 # Mounts of its own, which go with it.
 ENTER = """
@@ -103,10 +104,11 @@ class Booted:
         self.process.wait()
 
     def follow(self, seconds: float, each: Callable[[], None] = lambda: None) -> None:
-        """Show what the command prints until the system has powered off; meanwhile call each again and again."""
-        end = time.monotonic() + seconds
+        """Show what the command prints until the system has powered off; meanwhile call each again and again.
+        The seconds are as fprlab.l0.patience counts them."""
+        patience = Patience(seconds, self.process.pid)
         while self.process.poll() is None:
-            if time.monotonic() > end:
+            if patience.left() <= 0:
                 raise LabError(f"it has not ended after {seconds} s\n{self.tail()}")
             each()
             self._show()

@@ -15,7 +15,7 @@ LOGS = TOP / "out/lab"
 GUEST_MIB = 512
 HOST_MIB = 1920  # the guest, its QEMU, what was written to the overlays, and L1 itself
 SECONDS = 900
-SECONDS_TO_END = 120
+SECONDS_TO_END = 900
 LAST_LINES = 20
 MODULES = ("overlay", "virtio_net")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..common.errors import LabError
 from .qmp import Qmp
 
-TIMEOUT = 30.0  # seconds
+TIMEOUT = 120.0  # seconds
 COMMANDS = ("query-status", "query-migrate", "query-migrate-capabilities", "query-migrate-parameters")
 HUMAN_COMMANDS = ("info registers", "info lapic", "info pic", "info chardev")
 

@@ -12,7 +12,7 @@ from .guest_qemu import GuestQemu, crashed
 from .migration_control import ENDS
 from .network import Network
 
-CRASH_LIMIT = 120.0  # seconds
+CRASH_LIMIT = 300.0  # seconds
 MIN_DISK_MIB = 1
 
 

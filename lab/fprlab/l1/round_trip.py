@@ -26,7 +26,7 @@ SAME_PLACE = "nokaslr"
 PATIENCE = 45.0           # seconds, then the operator takes the cap off
 LAST_DOWNTIME_MS = 5000   # and allows this, so that it ends with any workload
 NEVER_FREE = 0.08         # of a guest's memory: what it keeps and verifies is more
-RUNNING_LIMIT = 120.0     # seconds until a source runs again
+RUNNING_LIMIT = 300.0     # seconds until a source runs again
 MAX_SILENT = 3            # whole migrations in turn for which no report came
 
 

@@ -12,7 +12,7 @@ from .guest_port import GuestPort
 from .ram import GuestRam
 
 MEMORY = "memfd:guest-memory"
-START_TIMEOUT = 180.0
+START_TIMEOUT = 300.0
 # An emulated host stands still for long. A reset is a triple fault, which ends the VMM.
 KERNEL_COMMAND_LINE = " ".join((
     "console=ttyS0 loglevel=5 panic=-1 oops=panic panic_on_warn=1 reboot=t acpi=off",
