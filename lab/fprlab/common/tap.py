@@ -32,18 +32,18 @@ class Tap:
         return self.passed + self.failed + self.skipped
 
     def result(self, good: bool, name: str) -> None:
-        """One that passed or failed."""
+        """Print a result that passed or failed."""
         self.passed += good
         self.failed += not good
         print(f"{'ok' if good else 'not ok'} {self._number()} - {name}", flush=True)
 
     def skip(self, name: str, why: str) -> None:
-        """One that cannot be had here."""
+        """Print a result that cannot be had here."""
         self.skipped += 1
         print(f"ok {self._number()} - {name} # SKIP {why}", flush=True)
 
     def pass_on(self, prefix: str, output: str, indent: str = "") -> int:
-        """The results of another program, as ours; how many there were."""
+        """Print another program's results as ours; returns how many there were."""
         before = self._number()
         for line in output.splitlines():
             if match := re.match(rf"{indent}(not ok|ok) \d+ (?:- )?(.*)", line):
@@ -53,7 +53,7 @@ class Tap:
         return self._number() - before
 
     def end(self, count: bool = False) -> int:
-        """The exit status. With count, the last line says how many passed, as that of scripts/check."""
+        """End the output; returns the exit status. With count, the last line says how many passed."""
         if self._planned is None:
             self._plan(self._number())
         if count:

@@ -188,7 +188,7 @@ def picture_script(result: Mapping[str, Any]) -> str:
 
 
 def write_result(result: Mapping[str, Any], directory: Path) -> None:
-    """bench.json and bench.svg."""
+    """Write bench.json and bench.svg."""
     write_atomically(directory / "bench.json", json.dumps(result, indent=1) + "\n")
     write_atomically(directory / "bench.svg", run_gnuplot(picture_script(result)))
 

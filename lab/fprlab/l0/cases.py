@@ -20,13 +20,13 @@ class Case:
     pages: int = 1  # that the guest has to check at first on the destination, at the very least
 
     def passed(self, result: dict[str, Any]) -> bool:
-        """Whether all was as it should be."""
+        """Whether the guest was verified, and had as many pages as it should."""
         return result["verified"] and result["verified_pages"][0] >= self.pages
 
 
 @dataclasses.dataclass(frozen=True)
 class Skipped:
-    """One that cannot be done here."""
+    """A migration that cannot be done here."""
 
     what: str
     why: str

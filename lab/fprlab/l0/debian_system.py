@@ -52,7 +52,7 @@ class Chroot:
             stderr=subprocess.STDOUT, text=True, errors="replace", env=ENVIRONMENT, check=False)
 
     def must(self, *command: object) -> str:
-        """The same for a command that has to succeed."""
+        """Run a command there that has to succeed; returns what it prints."""
         result = self.run(*command)
         if result.returncode:
             raise LabError(f"{' '.join(map(str, command))} failed in the chroot:\n{result.stdout}")

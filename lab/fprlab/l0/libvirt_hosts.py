@@ -22,7 +22,7 @@ MODULES = ("overlay", "virtio_net")
 
 @dataclasses.dataclass(frozen=True)
 class Host:
-    """One of them."""
+    """One of the two hosts."""
 
     number: int
     link: str  # the properties of its end of the network
@@ -37,7 +37,7 @@ def hosts(directory: Path) -> list[Host]:
 
 
 def command_line(host: Host, libvirt: Path, parts: Parts) -> list[str]:
-    """What boots it. One CPU, as in fprlab.l0.session."""
+    """The command line that boots a host. One CPU, as in fprlab.l0.session."""
     qemu = ["-netdev", f"stream,id=net,{host.link}",
             "-device", f"virtio-net-pci,netdev=net,romfile=,mac=52:54:00:00:00:0{host.number}"]
     return [

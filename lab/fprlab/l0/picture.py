@@ -41,7 +41,7 @@ def histogram(title: str, what: str, colours: Mapping[str, str], lines: Sequence
 
 
 def script(rows: Sequence[Result], title: str) -> str:
-    """The histogram of a report."""
+    """The histogram of a demo's rows."""
     modes = list(dict.fromkeys(row["mode"] for row in rows))
     # Histograms have their clusters at 0, 1, 2, ...; the mark spans a cluster.
     needed = (f'$data using ($0-0.4):{len(modes) + 2}:(0.8):(0) with vectors nohead linewidth 2.5 '

@@ -14,7 +14,7 @@ OPTIONS = ["--race", "waiting", "--bandwidth", "32"]
 
 
 def plan(repeat: int) -> MigrationPlan:
-    """Each mode in turn, so often."""
+    """Migrations of the race, so many in each mode."""
     return MigrationPlan(workloads=(RACE_WORKLOAD,), modes=MODES, repeat=repeat, guest_mib=512)
 
 
@@ -31,6 +31,6 @@ def refused_pages(mode: str, results: list[dict[str, Any]]) -> int:
 
 
 def write_rows(path: Path, results: list[dict[str, Any]]) -> None:
-    """out/race.json."""
+    """Write out/race.json."""
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps([row(mode, results) for mode in MODES], indent=1) + "\n", encoding="ascii")

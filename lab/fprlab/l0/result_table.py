@@ -99,7 +99,7 @@ class RunRows:
 
     @staticmethod
     def head() -> str:
-        """What stands above them."""
+        """The line above the rows."""
         return ROW.format(*narrow(HEAD)).rstrip()
 
     def left(self) -> str:
@@ -110,7 +110,7 @@ class RunRows:
         return f"run {self._done} of {self._runs}, about {max(1, round(seconds / 60))} min left"
 
     def line(self, result: Result) -> str:
-        """The next one."""
+        """The line of the next run."""
         self._done += 1
         row = median_row([result])
         if row["mode"] == "plain":

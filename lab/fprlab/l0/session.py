@@ -78,7 +78,7 @@ def migrate_command(guest_mib: int, runs: int, parts: Parts, kvm: str, options: 
 
 
 def command(plan: MigrationPlan, parts: Parts, kvm: str, options: list[str]) -> list[str]:
-    """The same for a plan's."""
+    """The command line of lab/run for a plan's migrations."""
     return migrate_command(plan.guest_mib, plan.runs(), parts, kvm, [
         "--workload", ",".join(plan.workloads), "--mode", ",".join(plan.modes),
         "--repeat", str(plan.repeat), *options])

@@ -17,7 +17,7 @@ def build_tools() -> Tools:
 
 
 def tool_options(tools: Tools) -> list[str]:
-    """As lab/l1/snapshots and lab/tests/l1/snapshot_run take them."""
+    """The tools as options of lab/l1/snapshots and lab/tests/l1/snapshot_run."""
     return ["--examples", str(tools.examples), "--fprctl", str(tools.fprctl), "--guest", str(tools.guest)]
 
 

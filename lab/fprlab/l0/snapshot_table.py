@@ -55,13 +55,13 @@ def median_row(rows: Sequence[Result]) -> Result:
 
 
 def summarise(rows: Sequence[Result]) -> list[Result]:
-    """One for each workload."""
+    """A row of medians for each workload."""
     names = dict.fromkeys(row["workload"] for row in rows)
     return [median_row([row for row in rows if row["workload"] == name]) for name in names]
 
 
 def sizes(row: Result, diffs: str) -> list[str]:
-    """Both, and what the filter left of the plain one."""
+    """Both sizes, and what the filter left of the plain one."""
     plain, filtered = row[f"plain_{diffs}"], row[f"filtered_{diffs}"]
     return [f"{plain / MIB:.1f}", f"{filtered / MIB:.1f}", f"{filtered / plain:.2f}"]
 

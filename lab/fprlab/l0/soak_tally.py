@@ -30,7 +30,7 @@ class Tally:
         self.first_failure = ""
 
     def add(self, result: Result) -> None:
-        """One migration more."""
+        """Count one migration more."""
         counts: Counter[str] = Counter({
             "migrations": 1, "completed": int(result.get("status") == "completed"),
             "failures_injected": int(result.get("injected", False)), "wrong": int(not result["verified"]),
@@ -54,7 +54,7 @@ class Tally:
                 "by": [{kind: name, **counts} for (kind, name), counts in sorted(self._rows.items())]}
 
     def write(self, path: Path, seconds: float) -> None:
-        """So that an interrupted soak leaves what it has done."""
+        """Write the file, so that an interrupted soak leaves what it has done."""
         write_atomically(path, json.dumps(self.as_json(seconds), indent=1) + "\n")
 
     def table(self) -> str:

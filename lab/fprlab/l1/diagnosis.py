@@ -22,7 +22,7 @@ def threads(pid: int) -> list[str]:
 
 
 def answers(monitor: Path) -> list[str]:
-    """What it says; the monitor takes one client at a time, so the old one has to go."""
+    """QEMU's own answers; the monitor takes one client at a time, so the old one has to go."""
     qmp = Qmp(str(monitor), TIMEOUT)
     try:
         lines = [f"{command}: {json.dumps(qmp.execute(command))}" for command in COMMANDS]
@@ -32,7 +32,7 @@ def answers(monitor: Path) -> list[str]:
 
 
 def diagnose(pid: int, monitor: Path) -> str:
-    """As much as can be had."""
+    """All of that which can be had."""
     lines: list[str] = []
     for part in (lambda: threads(pid), lambda: answers(monitor)):
         try:

@@ -16,12 +16,12 @@ ONES = sum(1 << 64 * i for i in range(WORDS))
 
 
 def page(number: int) -> bytes:
-    """Its content."""
+    """The content of the page of that number."""
     return (PATTERN ^ ONES * ((number + 1) * PAGE_FACTOR & MASK)).to_bytes(PAGE, "little")
 
 
 def write_disk(path: Path, mib: int) -> None:
-    """An image."""
+    """Write an image of so many MiB."""
     with path.open("wb") as image:
         for number in range(mib * (1 << 20) // PAGE):
             image.write(page(number))

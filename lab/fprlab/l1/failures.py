@@ -17,7 +17,7 @@ MIN_DISK_MIB = 1
 
 
 def wait_crashed(machines: list[GuestQemu], over: Callable[[], bool]) -> None:
-    """Until it has, or it is over."""
+    """Wait until the guest has crashed, or the migration is over."""
     end = time.monotonic() + CRASH_LIMIT
     while not crashed(machines) and not over():
         if time.monotonic() > end:
@@ -116,7 +116,7 @@ def make_small_disk(directory: Path, mib: int) -> Path:
 
 
 def remove_small_disk(place: Path) -> None:
-    """The end of it, with what is on it."""
+    """Unmount it, with what is on it."""
     subprocess.run(["umount", place], check=True)
 
 

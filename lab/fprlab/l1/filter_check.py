@@ -49,7 +49,7 @@ def check_filter(run: Run, info: dict[str, Any], source: GuestQemu) -> dict[str,
 
 
 def check_reports(run: Run, counters: dict[str, Any]) -> None:
-    """The guest's own are used, an agent's are not."""
+    """The reports of the guest's own agent are used, those of a misbehaving one are not."""
     if run.agent:
         if counters.get("reports", 0) or counters.get("dropped-pages", 0):
             raise LabError(f"QEMU believed the {run.agent} agent")

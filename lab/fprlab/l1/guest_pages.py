@@ -36,7 +36,7 @@ def load(directory: Path) -> None:
 
 
 def read_part(path: Path, offset: int = 0, size: int = 1 << 40) -> bytes:
-    """What can be read there, in whole words as these files want it."""
+    """What a file of page states has there; it is read in whole words."""
     parts = []
     fd = os.open(path, os.O_RDONLY)
     try:
@@ -105,7 +105,7 @@ class Area:
         ctypes.memset(self.address, 0x5A, len(self.map))
 
     def frames(self) -> int:
-        """Where it is."""
+        """The page frame numbers of its pages, as one number."""
         with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
             data = os.pread(pagemap.fileno(), 8 * self.pages, self.address // PAGE * 8)
         entries = memoryview(data).cast("Q")

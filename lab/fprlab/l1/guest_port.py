@@ -66,7 +66,7 @@ class GuestPort:
         return line
 
     def _poke(self) -> None:
-        """An empty line is no command: the guest calls it unknown."""
+        """Send an empty line, which the guest answers as an unknown command."""
         self.pokes += 1
         self.tell("")
 
@@ -84,11 +84,11 @@ class GuestPort:
                 beats = 0
 
     def tell(self, command: str) -> None:
-        """Say what has no answer."""
+        """Send a command that has no answer."""
         self._socket.sendall(f"{command}\n".encode("ascii"))
 
     def send(self, command: str) -> str:
-        """Ask; the tag that the answer will begin with is returned."""
+        """Send a question; returns the tag with which the answer will begin."""
         self._tag += 1
         tag = f"{command} {self._tag}"
         self.tell(tag)

@@ -50,14 +50,14 @@ class QemuSettings:
 
 @dataclasses.dataclass(frozen=True)
 class Guest:
-    """What all QEMUs have in common in which a guest lives."""
+    """What all the QEMUs have in common in which one guest lives, one after the other."""
 
     workload: str
     mode: str
     features: tuple[Feature, ...] = ()
 
     def backend(self, mib: int) -> str:
-        """The object that is its RAM."""
+        """The object that is the guest's RAM."""
         kinds = [feature.backend for feature in self.features if feature.backend] or ["memory-backend-ram"]
         return f"{kinds[0]},id=ram0,size={mib}M"
 
@@ -84,7 +84,7 @@ class Guest:
         return " ".join(words)
 
     def arguments(self, directory: Path, incoming: bool) -> list[str]:
-        """What its features add."""
+        """The arguments that the guest's features add."""
         return [arg for feature in self.features for arg in feature.arguments(directory, incoming)]
 
 

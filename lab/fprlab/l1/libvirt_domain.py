@@ -23,7 +23,7 @@ LAST_LINES = 15
 
 
 def documented() -> ElementTree.Element:
-    """The domain, as people are told to write it."""
+    """The domain that the documentation tells people to write."""
     ElementTree.register_namespace("qemu", NAMESPACE)
     found = re.search(r"^ *<domain .*?</domain>$", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     if not found:
@@ -40,12 +40,12 @@ def child(parent: ElementTree.Element, path: str) -> ElementTree.Element:
 
 
 def remove(parent: ElementTree.Element, path: str) -> None:
-    """An element that has to be there."""
+    """Remove an element, which has to be there."""
     parent.remove(child(parent, path))
 
 
 def boot_guest(domain: ElementTree.Element, mib: int, mode: str) -> None:
-    """Let it boot what lab/build-guest made."""
+    """Let the domain boot what lab/build-guest made."""
     system = child(domain, "os")
     words = f"{KERNEL_COMMAND_LINE} lab_mib={mib} {Guest(WORKLOAD, mode).append()}"
     for tag, text in (("kernel", IMAGES / "vmlinuz"), ("initrd", IMAGES / "initrd.img"), ("cmdline", words)):
@@ -54,7 +54,7 @@ def boot_guest(domain: ElementTree.Element, mib: int, mode: str) -> None:
 
 
 def shrink(domain: ElementTree.Element, mib: int) -> None:
-    """To what two emulated hosts have room for."""
+    """Make the domain as small as two emulated hosts need it."""
     memory = child(domain, "memory")
     memory.set("unit", "MiB")
     memory.text = str(mib)
@@ -65,7 +65,7 @@ def shrink(domain: ElementTree.Element, mib: int) -> None:
 
 
 def add_ports(devices: ElementTree.Element) -> None:
-    """The console, and the port for what the lab asks."""
+    """Add the console, and the port at which the lab asks the guest."""
     console = ElementTree.SubElement(devices, "serial", type="file")
     ElementTree.SubElement(console, "source", path=str(CONSOLE), append="on")
     port = ElementTree.SubElement(devices, "serial", type="tcp")
@@ -89,7 +89,7 @@ def lab_domain(mib: int, mode: str) -> str:
 
 
 def domain_name() -> str:
-    """As it is in the documentation."""
+    """The domain's name in the documentation."""
     return child(documented(), "name").text or ""
 
 

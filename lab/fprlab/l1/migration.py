@@ -26,7 +26,7 @@ MAX_GROWTH_MIB = 64
 
 def start_agent(run: Run, settings: QemuSettings, directory: Path,
                 stack: contextlib.ExitStack) -> Union[None, MisbehavingAgent, Relay]:
-    """The one that the source asks, if not the guest's own."""
+    """Start the agent that the source asks in the place of the guest's own, if the run has one."""
     if not run.agent:
         return None
     agent: Union[MisbehavingAgent, Relay]
@@ -53,7 +53,7 @@ def check_growth(run: Run, mib: int) -> None:
 
 
 def interrupt(agent: Union[None, MisbehavingAgent, Relay], source: GuestQemu) -> None:
-    """Do to the guest what is to happen in the middle of its first report."""
+    """Stop or crash the guest in the middle of its first report, if the run says so."""
     if not isinstance(agent, Relay) or not agent.interrupt:
         return
     if not agent.in_the_middle.wait(SECONDS_FOR_REPORT):

@@ -41,7 +41,7 @@ def through_file(run: Run) -> bool:
 
 
 def uri_of(run: Run, directory: Path) -> str:
-    """Where it goes."""
+    """The URI that both ends get."""
     if any(feature.tcp for feature in run.features):
         return f"tcp:{free_address()}"
     return f"{'file' if through_file(run) else 'unix'}:{directory}/migration"
@@ -61,7 +61,7 @@ def start_migration(source: GuestQemu, destination: GuestQemu, run: Run, uri: st
 
 
 def wait_end(source: GuestQemu, stage: Stage) -> dict[str, Any]:
-    """The final answer of query-migrate, with the most that the guest was throttled."""
+    """Wait for the end of the migration; returns what query-migrate says, with the most that the guest was throttled."""
     shown = time.monotonic()
     throttled = sent = 0
     while True:
@@ -83,7 +83,7 @@ def wait_end(source: GuestQemu, stage: Stage) -> dict[str, Any]:
 
 
 def wait_completed(source: GuestQemu, stage: Stage) -> dict[str, Any]:
-    """The end, which must be a good one."""
+    """Wait for the end of the migration, which must be "completed"."""
     info = wait_end(source, stage)
     if info["status"] != "completed":
         raise LabError(f"migration {info['status']}: {info.get('error-desc', 'QEMU gives no reason')}")
@@ -91,7 +91,7 @@ def wait_completed(source: GuestQemu, stage: Stage) -> dict[str, Any]:
 
 
 def wait_loaded(destination: GuestQemu, run: Run, uri: str) -> None:
-    """Until the destination has taken everything and stands still."""
+    """Wait until the destination has taken everything and stands still."""
     if through_file(run):
         destination.qmp.execute("migrate-incoming", uri=uri)
     while True:

@@ -9,7 +9,7 @@ from .guest_qemu import Guest
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What to measure."""
+    """The choices of one migration."""
 
     workload: str
     mode: str
@@ -23,7 +23,7 @@ class Run:
     may_lose: bool = False  # with stock hints a guest's wrong pages are a result
 
     def guest(self) -> Guest:
-        """Whom it migrates."""
+        """The guest that it migrates."""
         return Guest(self.workload, self.mode, self.features)
 
     def blocked(self) -> str:
@@ -31,5 +31,5 @@ class Run:
         return next((feature.blocked for feature in self.features if feature.blocked), "")
 
     def stays(self) -> bool:
-        """The guest goes on at the source."""
+        """Whether the guest goes on at the source."""
         return any(feature.snapshot or feature.cancelled for feature in self.features)

@@ -56,5 +56,5 @@ class Network:
 
     @staticmethod
     def join(host: int) -> None:
-        """Put it back."""
+        """Put the cable back."""
         ip("-n", NAMES[host], "link", "set", "cable", "up")

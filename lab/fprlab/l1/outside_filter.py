@@ -22,7 +22,7 @@ ENDED = ("completed", "failed", "cancelled")
 
 
 def mount_debugfs() -> None:
-    """Where fprctl sees whose a VM is."""
+    """Mount debugfs, where fprctl sees whose a VM is."""
     if not (DEBUGFS / "kvm").is_dir():
         subprocess.run(["mount", "-t", "debugfs", "debugfs", DEBUGFS], check=True)
 
@@ -37,7 +37,7 @@ def memory_map(address: int, size: int) -> str:
 
 
 class OutsideFilter:
-    """One that filters a source's dirty log once."""
+    """fprctl, which filters the dirty log of a migration's source once."""
 
     def __init__(self, fprctl: str, source: Side, size: int) -> None:
         if not shutil.which(fprctl):
@@ -50,7 +50,7 @@ class OutsideFilter:
         self._source = source
 
     def filter(self) -> dict[str, Any]:
-        """As soon as QEMU logs dirty pages; counters by the names of QEMU's own."""
+        """Filter as soon as QEMU logs dirty pages; returns counters by the names of QEMU's own."""
         while (done := subprocess.run(self._command, capture_output=True, text=True, check=False)).returncode:
             if done.returncode != NOT_YET:
                 raise LabError(done.stderr.strip())
@@ -63,5 +63,5 @@ class OutsideFilter:
 
 
 def start_outside_filter(mode: str, fprctl: str, source: Side, size: int) -> Optional[OutsideFilter]:
-    """It, if the mode has one."""
+    """The outside filter of the mode pagemap; None in the other modes."""
     return OutsideFilter(fprctl, source, size) if mode == "pagemap" else None

@@ -30,7 +30,7 @@ class Qmp:
         return self._send("execute", command, arguments)
 
     def execute_out_of_band(self, command: str, **arguments: Any) -> Any:
-        """The same by the monitor's own thread, also while the main loop hangs."""
+        """Execute in the monitor's own thread, also while QEMU's main loop hangs."""
         return self._send("exec-oob", command, arguments)
 
     def _send(self, kind: str, command: str, arguments: dict[str, Any]) -> Any:

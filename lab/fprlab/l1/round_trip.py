@@ -43,7 +43,7 @@ class Leg:
 
 @contextlib.contextmanager
 def described_if_wrong(machines: list[GuestQemu]) -> Iterator[None]:
-    """What all are at is put down before they are ended."""
+    """If something goes wrong, write down what all these QEMUs are at before they are ended."""
     try:
         yield
     except BaseException:
@@ -128,12 +128,12 @@ class RoundTrip:
             destination.end()
 
     def _traced(self) -> int:
-        """Bytes of the trace of migrations that came before."""
+        """Bytes of the source's trace that earlier migrations have written."""
         trace = self._here().directory / "trace"
         return trace.stat().st_size if trace.exists() else 0
 
     def _uri(self, leg: Leg, stack: contextlib.ExitStack) -> str:
-        """Where both ends meet."""
+        """The URI that both ends get."""
         if leg.transport == "tcp":
             return self._network.uri(1 - self._host)
         if leg.transport == "unix":
@@ -162,7 +162,7 @@ class RoundTrip:
         return True
 
     def _wait_end(self, leg: Leg) -> dict[str, Any]:
-        """The end, with an operator who loses patience with one that does not converge."""
+        """Wait for the end; an operator takes the cap off a migration that does not converge."""
         source = self._here()
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
@@ -194,7 +194,7 @@ class RoundTrip:
                    for name in ("epochs", "reports", "discarded-reports", "dropped-pages")}}
 
     def _check_filter(self, run: Run, info: dict[str, Any]) -> None:
-        """As for a single migration; but a report may come too late, if not always."""
+        """Check as for a single migration, but let a report come too late once or twice in turn."""
         try:
             check_filter(run, info, self._here())
             self._silent = 0
@@ -222,7 +222,7 @@ class RoundTrip:
                 **self._checked(checks)}
 
     def _stay(self, status: str) -> dict[str, Any]:
-        """The guest goes on where it was, by itself unless QEMU took it for gone."""
+        """Check the guest where it was: it goes on by itself, unless QEMU took it for gone."""
         source = self._here()
         self._stage.enter(f"checking the guest on the source, migration {status}")
         if status == "completed":

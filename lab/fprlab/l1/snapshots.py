@@ -30,7 +30,7 @@ FILTER_TIMEOUT = 240
 
 @dataclasses.dataclass(frozen=True)
 class SnapshotPlan:
-    """What to take of which guest."""
+    """Which snapshots to take of which guest."""
 
     workload: str
     filtered: bool
@@ -40,13 +40,13 @@ class SnapshotPlan:
     timeout: int = SNAPSHOT_TIMEOUT  # seconds without progress
 
     def label(self) -> str:
-        """For progress."""
+        """What the run is called in lines of progress."""
         return f"{self.workload}, {'filtered' if self.filtered else 'plain'}"
 
 
 @dataclasses.dataclass
 class Chain:
-    """The files that there are, and what was found on the way."""
+    """The files of a chain, and what was found on the way."""
 
     files: list[Path] = dataclasses.field(default_factory=list)
     sizes: list[int] = dataclasses.field(default_factory=list)
@@ -103,7 +103,7 @@ class Session:
         self.chain = Chain()
 
     def start(self, arguments: Iterable[str]) -> Snapvmm:
-        """One more machine."""
+        """Start one more machine."""
         command = [str(self._tools.examples / "snapvmm"), *arguments]
         vmm = Snapvmm(command, self._directory / f"vmm{len(self._machines)}")
         self._stack.callback(vmm.end)
@@ -111,7 +111,7 @@ class Session:
         return vmm
 
     def recorder(self, vmm: Snapvmm) -> Recorder:
-        """What hears the reports of its guest."""
+        """What records the reports of that machine's guest."""
         recorder = Recorder(vmm.directory / "recorded", vmm.directory / "report")
         self._stack.callback(recorder.end)
         return recorder
@@ -156,7 +156,7 @@ class Session:
 
 
 def result_of(plan: SnapshotPlan, chain: Chain) -> dict[str, Any]:
-    """What is worth telling."""
+    """The result of a chain, for lab/snapshot."""
     return {"workload": plan.workload, "repeat": plan.repeat, "filtered": plan.filtered,
             "guest_mib": plan.guest_mib, "verified": True,
             "first_bytes": chain.sizes[0], "diff_bytes": chain.sizes[1:], "filtered_pages": chain.filtered_pages,
@@ -165,7 +165,7 @@ def result_of(plan: SnapshotPlan, chain: Chain) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def told_on_error(tell: Callable[[], None]) -> Iterator[None]:
-    """Has something more said of what goes wrong inside."""
+    """Call this, which tells more, when something goes wrong inside."""
     try:
         yield
     except BaseException:

@@ -22,18 +22,18 @@ KERNEL_COMMAND_LINE = " ".join((
 
 
 def boot_arguments(guest: Path, workload: str, guest_mib: int) -> list[str]:
-    """What makes it boot the guest that lab/build-guest has put there."""
+    """The arguments that make snapvmm boot the guest that lab/build-guest has put there."""
     return ["--kernel", str(guest / "vmlinuz"), "--initrd", str(guest / "initrd.img"), "--memory", str(guest_mib),
             "--append", f"{KERNEL_COMMAND_LINE} lab_mib={guest_mib} lab_workload={workload}"]
 
 
 def restore_arguments(files: Sequence[Path]) -> list[str]:
-    """What makes it go on from a chain of snapshots."""
+    """The arguments that make snapvmm go on from a chain of snapshots."""
     return [argument for file in files for argument in ("--restore", str(file))]
 
 
 class Snapvmm:
-    """A running one, paused. Its directory, which is made, gets the guest's console and ports."""
+    """A running snapvmm, paused. Its directory, which is made, gets the guest's console and ports."""
 
     def __init__(self, command: Sequence[str], directory: Path, user: Optional[int] = None) -> None:
         directory.mkdir()
@@ -80,7 +80,7 @@ class Snapvmm:
         return answer
 
     def _obey(self, line: str, answer: str) -> str:
-        """The rest of the answer, which must begin so."""
+        """Give a command whose answer must begin so; returns the rest of it."""
         found = self.command(line)
         if found.split()[0] != answer:
             raise LabError(f"snapvmm's answer to {line!r} is {found!r}")

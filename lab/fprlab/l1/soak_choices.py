@@ -41,7 +41,7 @@ class SoakGuest:
     features: tuple[Feature, ...]
 
     def run(self, bandwidth: int = 0, features: Sequence[Feature] = ()) -> Run:
-        """One migration of it, or all of its life."""
+        """The run of one migration of the guest, or of all its life."""
         return Run(self.workload, self.mode, 1, bandwidth, SOAK_TIMEOUT, False,
                    f"guest {self.number}", features=(*self.features, *features))
 

@@ -32,7 +32,7 @@ class Stage:
             signal.alarm(self.limit)
 
     def note(self, detail: str) -> None:
-        """Show how it goes."""
+        """Show the stage, with a detail."""
         elapsed = time.monotonic() - self._start
         self._show(f"{self._label}: {elapsed:3.0f} s: {self.name}{detail}")
 

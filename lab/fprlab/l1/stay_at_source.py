@@ -17,7 +17,7 @@ from .verification import check_consoles, check_guest, check_twice, resume_and_c
 
 
 def cancel(source: GuestQemu) -> dict[str, Any]:
-    """End a migration that goes on; what query-migrate said before that."""
+    """Cancel a migration that goes on; returns what query-migrate said before that."""
     while (info := source.qmp.execute("query-migrate")).get("status") != "active":
         time.sleep(0.01)
     source.qmp.execute("migrate_cancel")

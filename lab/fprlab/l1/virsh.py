@@ -15,11 +15,11 @@ class Virsh:
         self.uri = uri
 
     def command(self, *arguments: str) -> list[str]:
-        """The command line."""
+        """The command line for virsh."""
         return ["virsh", "--quiet", "--connect", self.uri, *arguments]
 
     def run(self, *arguments: str) -> str:
-        """What it prints."""
+        """Run virsh; returns what it prints."""
         result = subprocess.run(self.command(*arguments), stdin=subprocess.DEVNULL, capture_output=True,
                                 text=True, check=False)
         if result.returncode:

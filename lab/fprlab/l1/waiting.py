@@ -10,7 +10,7 @@ LIMIT = 180.0  # seconds
 
 
 def wait_until(what: str, true: Callable[[], object]) -> None:
-    """Until a condition holds, for a bounded time."""
+    """Wait until a condition holds; LabError says what it was, if it never does."""
     end = time.monotonic() + LIMIT
     while not true():
         if time.monotonic() > end:

@@ -31,7 +31,7 @@ def disk_arguments(directory: Path, _incoming: bool) -> Sequence[str]:
 
 @contextlib.contextmanager
 def disk_image(directory: Path, _guest_mib: int) -> Iterator[None]:
-    """The image."""
+    """Make the disk's image."""
     write_disk(directory / "disk", DISK_MIB)
     yield
 

@@ -21,7 +21,7 @@ class Side(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Ends:
-    """Both of them, and what query-migrate says in the end."""
+    """Both ends of a migration, and what query-migrate says when it has ended."""
 
     source: Side
     destination: Side
@@ -29,21 +29,21 @@ class Ends:
 
 
 def no_arguments(_directory: Path, _incoming: bool) -> Sequence[str]:
-    """Of most features."""
+    """The arguments for QEMU of a feature that needs none."""
     return ()
 
 
 def nothing(_: Any) -> None:
-    """A hook that is not used."""
+    """In the place of a hook that a feature does not use."""
 
 
 def found_nothing(_: Any) -> str:
-    """The same, where something could be told."""
+    """In the place of such a hook that returns what was found."""
     return ""
 
 
 def nothing_around(_directory: Path, _mib: int) -> ContextManager[None]:
-    """The same, where it would last."""
+    """In the place of such a hook that lasts as long as the guest lives."""
     return contextlib.nullcontext()
 
 

@@ -50,7 +50,7 @@ def mapping_kib(side: Side, *keys: str) -> int:
 
 @contextlib.contextmanager
 def reserved_huge_pages(_directory: Path, guest_mib: int) -> Iterator[None]:
-    """For both ends."""
+    """Reserve huge pages for both ends."""
     wanted = 2 * guest_mib * MIB // HUGE
     for room in MAKING_ROOM:
         room.write_text("1\n", encoding="ascii")
@@ -75,7 +75,7 @@ def check_whole_pages(qmp: Qmp) -> None:
 
 
 def check_huge_pages(ends: Ends) -> str:
-    """Those that were dropped as a whole were never made on the destination."""
+    """The destination has fewer huge pages: those that were dropped as a whole were never made there."""
     source, destination = (mapping_kib(side, "Shared_Hugetlb", "Private_Hugetlb") * 1024 // HUGE
                            for side in (ends.source, ends.destination))
     if not 0 < destination < source:
@@ -96,7 +96,7 @@ def always_thp(_directory: Path, _guest_mib: int) -> Iterator[None]:
 
 
 def check_thp(ends: Ends) -> str:
-    """The guest's memory was made of them."""
+    """The guest's memory was made of transparent huge pages."""
     mib = mapping_kib(ends.source, "AnonHugePages") >> 10
     if not mib:
         raise LabError("the guest has no transparent huge page")
@@ -123,7 +123,7 @@ def dimm_arguments(_directory: Path, incoming: bool) -> Sequence[str]:
 
 
 def plug_dimm(source: Side) -> None:
-    """Before the migration, and until the guest has taken it."""
+    """Plug it before the migration, and wait until the guest has taken it."""
     free = source.port.free_bytes()[0]
     source.qmp.execute("object-add", qom_type="memory-backend-ram", id="dimm-ram", size=DIMM_MIB * MIB)
     source.qmp.execute("device_add", driver="pc-dimm", id="dimm", memdev="dimm-ram")
@@ -158,13 +158,13 @@ def virtio_mem_arguments(_directory: Path, _incoming: bool) -> Sequence[str]:
 
 
 def virtio_mem_data(qmp: Qmp) -> dict[str, Any]:
-    """How large it is, and was asked to be."""
+    """How large the virtio-mem device is, and how large it was asked to be."""
     device, = qmp.execute("query-memory-devices")
     return device["data"]
 
 
 def wait_virtio_mem(source: Side) -> None:
-    """Until the guest has taken it."""
+    """Wait until the guest has taken the device's memory."""
     wait_until("the guest has taken the virtio-mem device's memory",
                lambda: virtio_mem_data(source.qmp)["size"] == VIRTIO_MEM_BEFORE)
 
@@ -175,7 +175,7 @@ def resize_virtio_mem(qmp: Qmp) -> None:
 
 
 def check_virtio_mem(ends: Ends) -> str:
-    """It did not grow, and the destination knows that it should."""
+    """The device did not grow, and the destination knows that it should."""
     for side in (ends.source, ends.destination):
         data = virtio_mem_data(side.qmp)
         if (data["size"], data["requested-size"]) != (VIRTIO_MEM_BEFORE, VIRTIO_MEM_AFTER):
