@@ -61,7 +61,7 @@ def start_migration(source: GuestQemu, destination: GuestQemu, run: Run, uri: st
 
 
 def wait_end(source: GuestQemu, stage: Stage) -> dict[str, Any]:
-    """Wait for the end of the migration; returns what query-migrate says, with the most that the guest was throttled."""
+    """Wait for the migration's end; returns what query-migrate says, with the most that the guest was throttled."""
     shown = time.monotonic()
     throttled = sent = 0
     while True:
