@@ -5,7 +5,9 @@
 
 #include <stdint.h>
 
-#include "fprctl.h"
+#include "status.h"
+
+#define FPRCTL_VERSION	"0.1"
 
 enum cli_option_id {
 	OPT_CONFIRMED,

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "fprctl.h"
+#include "status.h"
 
 /**
  * struct endpoint - one way

@@ -7,20 +7,20 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "bitmap_verb.h"
+#include "host/bitmap_verb.h"
 #include "cli.h"
-#include "filter.h"
-#include "filter_verb.h"
-#include "fprctl.h"
-#include "free_source.h"
-#include "kvm_debugfs.h"
-#include "list_verb.h"
-#include "report_verb.h"
+#include "host/filter.h"
+#include "host/filter_verb.h"
+#include "status.h"
+#include "guest/free_source.h"
+#include "host/kvm_debugfs.h"
+#include "host/list_verb.h"
+#include "guest/report_verb.h"
 #include "result.h"
-#include "set_bitmap.h"
-#include "stats_verb.h"
+#include "host/set_bitmap_verb.h"
+#include "host/stats_verb.h"
 #include "verbs.h"
-#include "vm.h"
+#include "host/vm.h"
 
 static const struct {
 	uint32_t flag;
@@ -296,7 +296,7 @@ VM_HELP,
 		.max_operands = 2,
 		.summary = "Drop from the dirty log what a bitmap says is free",
 		.options = set_bitmap_options,
-		.run = set_bitmap_run,
+		.run = set_bitmap_verb_run,
 		.details =
 "FILE, or what COMMAND prints, is in one of two formats:\n"
 "  raw      a bitmap in 64-bit little-endian words: bit n says that page n from\n"

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "fprctl.h"
+#include "status.h"
 
 /**
  * struct outfile - a file that is being written

@@ -3,7 +3,7 @@
 #include <err.h>
 #include <json-c/json.h>
 
-#include "fprctl.h"
+#include "status.h"
 #include "result.h"
 
 void result_print_json(FILE *f, struct json_object *object)

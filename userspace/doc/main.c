@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "doc.h"
-#include "../fprctl.h"
+#include "../status.h"
 
 int main(int argc, char **argv)
 {

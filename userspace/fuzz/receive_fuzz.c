@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Fuzzes userspace/receive_report.c, by which fprctl asks a guest: whatever comes, in
+ * Fuzzes userspace/host/receive_report.c, by which fprctl asks a guest: whatever comes, in
  * whatever pieces, and however it ends, only a whole report is taken, and the memory for it
  * is what the pages that it names need.
  *
@@ -33,7 +33,7 @@ static void unmap_heap(void *data);
 /* What it says to the user is not looked at. */
 #define warn(...)				((void)snprintf(NULL, 0, __VA_ARGS__))
 #define warnx(...)				((void)snprintf(NULL, 0, __VA_ARGS__))
-#include "../receive_report.c" /* NOLINT(bugprone-suspicious-include): as it is */
+#include "../host/receive_report.c" /* NOLINT(bugprone-suspicious-include): as it is */
 #undef read
 #undef write
 

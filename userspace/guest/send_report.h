@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "fprctl.h"
+#include "status.h"
 #include "free_source.h"
 
 /**

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "fprctl.h"
+#include "status.h"
 #include "vm_stats.h"
 
 #define VM_PROGRAM_MAX	64

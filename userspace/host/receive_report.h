@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "fprctl.h"
+#include "status.h"
 
 /**
  * struct guest_link - an open way to a guest

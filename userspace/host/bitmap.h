@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "fprctl.h"
-#include "report.h"
+#include "status.h"
+#include "report_source.h"
 
 enum bitmap_format {
 	BITMAP_ANY,

@@ -5,7 +5,7 @@
 
 #include <sys/types.h>
 
-#include "fprctl.h"
+#include "status.h"
 #include "proc_vms.h"
 
 /* Says in --help what vm_open() accepts. */

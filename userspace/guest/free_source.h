@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "fprctl.h"
+#include "status.h"
 #include "wire.h"
 
 #define FREE_SOURCE_DEVICE	"/dev/fpr_guest"

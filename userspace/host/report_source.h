@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Where a report of free pages comes from, and when it may be read. */
-#ifndef FPRCTL_REPORT_H
-#define FPRCTL_REPORT_H
+#ifndef FPRCTL_REPORT_SOURCE_H
+#define FPRCTL_REPORT_SOURCE_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include "fprctl.h"
+#include "status.h"
 
 struct report_source {
 	const char *name;	/* a file, "-", or the command */

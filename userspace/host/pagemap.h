@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "fprctl.h"
+#include "status.h"
 #include "guest_map.h"
 
 /**

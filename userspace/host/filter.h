@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "fprctl.h"
+#include "status.h"
 #include "vm.h"
 
 /**

@@ -12,7 +12,7 @@
 #include "filter.h"
 #include "outfile.h"
 #include "result.h"
-#include "set_bitmap.h"
+#include "set_bitmap_verb.h"
 #include "stop.h"
 
 /* Everything that set-bitmap was asked for, and what it has so far. */
@@ -197,7 +197,7 @@ static void print_result(const struct set_bitmap *set, bool json)
 	result_print(to_stdout ? stderr : stdout, results, json);
 }
 
-enum fpr_status set_bitmap_run(const struct cli_args *args)
+enum fpr_status set_bitmap_verb_run(const struct cli_args *args)
 {
 	struct set_bitmap set = { 0 };
 	enum fpr_status status;

@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "report.h"
+#include "report_source.h"
 
 /*
  * 32 TiB of guest memory with pages of 4 KiB.  A source without an end, like

@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "fprctl.h"
+#include "status.h"
 #include "proc_vms.h"
 
 #define KVM_DEBUGFS	"/sys/kernel/debug/kvm"

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What all parts of fprctl agree on. */
-#ifndef FPRCTL_H
-#define FPRCTL_H
-
-#define FPRCTL_VERSION	"0.1"
+/* What fprctl exits with, and its functions return. */
+#ifndef FPRCTL_STATUS_H
+#define FPRCTL_STATUS_H
 
 /*
  * Exit statuses, documented in --help.  Whoever returns one of the errors has

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "cli.h"
-#include "fprctl.h"
+#include "status.h"
 #include "proc_vms.h"
 
 int proc_link_is_vm(const char *path)

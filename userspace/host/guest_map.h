@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "fprctl.h"
+#include "status.h"
 
 #define GUEST_MAP_MAX	64
 
