@@ -107,18 +107,18 @@ static void print_exits(void)
 		printf("  %d  %s\n", exit_status->status, exit_status->meaning);
 }
 
-static void print_verbs(const struct cli_verb *verbs, const char *group)
+static void print_verbs(const struct cli_verb * const *verbs, const char *group)
 {
 	const struct cli_verb *verb;
 
 	puts("\nVerbs:");
-	for (verb = verbs; verb->name; verb++) {
+	for (; (verb = *verbs); verbs++) {
 		if (is_in_group(verb, group))
 			printf("  %-15s %s\n", verb->name, verb->summary);
 	}
 }
 
-static void print_help(const struct cli_verb *verbs, const char *about)
+static void print_help(const struct cli_verb * const *verbs, const char *about)
 {
 	printf("Usage: %s VERB [ARGUMENT]...\n"
 	       "       %s VERB --help\n"
@@ -128,7 +128,7 @@ static void print_help(const struct cli_verb *verbs, const char *about)
 	print_exits();
 }
 
-static void print_group_help(const struct cli_verb *verbs, const char *group)
+static void print_group_help(const struct cli_verb * const *verbs, const char *group)
 {
 	printf("Usage: %s %s VERB [ARGUMENT]...\n"
 	       "       %s %s VERB --help\n", program(), group, program(), group);
@@ -263,11 +263,11 @@ static int match_name(const char *name, int argc, char **argv)
 	return 0;
 }
 
-static bool is_group(const struct cli_verb *verbs, const char *word)
+static bool is_group(const struct cli_verb * const *verbs, const char *word)
 {
 	const struct cli_verb *verb;
 
-	for (verb = verbs; *word && verb->name; verb++) {
+	for (; *word && (verb = *verbs); verbs++) {
 		if (is_in_group(verb, word))
 			return true;
 	}
@@ -275,7 +275,7 @@ static bool is_group(const struct cli_verb *verbs, const char *word)
 }
 
 /* @argv begins with the group's name; none of its verbs follows. */
-static enum fpr_status run_group(const struct cli_verb *verbs, int argc, char **argv)
+static enum fpr_status run_group(const struct cli_verb * const *verbs, int argc, char **argv)
 {
 	if (argc < 2) {
 		warnx("a verb is missing after %s: see '%s %s --help'", argv[0], program(),
@@ -291,11 +291,11 @@ static enum fpr_status run_group(const struct cli_verb *verbs, int argc, char **
 	return FPR_USAGE;
 }
 
-enum fpr_status cli_main(const struct cli_verb *verbs, const char *about,
+enum fpr_status cli_main(const struct cli_verb * const *verbs, const char *about,
 			 int argc, char **argv)
 {
 	const struct cli_verb *verb;
-	int words;
+	int i, words;
 
 	if (argc < 2) {
 		warnx("a verb is missing: see '%s --help'", program());
@@ -309,7 +309,7 @@ enum fpr_status cli_main(const struct cli_verb *verbs, const char *about,
 		printf("fprctl %s\n", FPRCTL_VERSION);
 		return FPR_OK;
 	}
-	for (verb = verbs; verb->name; verb++) {
+	for (i = 0; (verb = verbs[i]); i++) {
 		words = match_name(verb->name, argc - 1, argv + 1);
 		if (words)
 			return run_verb(verb, argc - words, argv + words);

@@ -40,6 +40,9 @@ struct cli_option {
 	const char *help;
 };
 
+/* Options that several verbs have. */
+#define CLI_JSON_OPTION	{ OPT_JSON, "json", NULL, "print one JSON object" }
+
 /* What was given on the command line of one verb. */
 struct cli_args {
 	const char *option[NR_OPTS];	/* NULL: not given; a switch: its name */
@@ -78,11 +81,11 @@ extern const struct cli_exit cli_exits[];
 
 /**
  * cli_main - find the verb in @verbs, parse its arguments and run it
- * @verbs: the table, which ends with a NULL name
+ * @verbs: the table, which ends with NULL
  * @about: what the program is, for --help
  */
-enum fpr_status cli_main(const struct cli_verb *verbs, const char *about,
-			 int argc, char **argv);
+enum fpr_status cli_main(const struct cli_verb * const *verbs, const char *about, int argc,
+			 char **argv);
 
 /**
  * cli_epoch - the value of --epoch

@@ -5,8 +5,21 @@
 
 #include "cli.h"
 
-/* Ends with a NULL name. */
-extern const struct cli_verb fprctl_verbs[];
+/* Each is in the file of that name, with its help. */
+extern const struct cli_verb probe_verb;
+extern const struct cli_verb list_verb;
+extern const struct cli_verb stats_verb;
+extern const struct cli_verb arm_verb;
+extern const struct cli_verb set_bitmap_verb;
+extern const struct cli_verb disarm_verb;
+extern const struct cli_verb filter_verb;
+extern const struct cli_verb report_verb;
+extern const struct cli_verb bitmap_info_verb;
+extern const struct cli_verb bitmap_convert_verb;
+extern const struct cli_verb bitmap_diff_verb;
+
+/* Ends with NULL. */
+extern const struct cli_verb * const fprctl_verbs[];
 
 /* What fprctl is. */
 extern const char fprctl_about[];

@@ -12,21 +12,23 @@ static size_t first_word(const char *name)
 	return strcspn(name, " ");
 }
 
-static int is_first_of_group(const struct cli_verb *verb)
+static int is_first_of_group(size_t i)
 {
-	size_t len = first_word(verb->name);
+	const char *name = fprctl_verbs[i]->name;
+	size_t len = first_word(name);
 
-	return verb == fprctl_verbs || first_word(verb[-1].name) != len ||
-	       strncmp(verb[-1].name, verb->name, len);
+	return !i || first_word(fprctl_verbs[i - 1]->name) != len ||
+	       strncmp(fprctl_verbs[i - 1]->name, name, len);
 }
 
 static void print_verbs(void)
 {
 	const struct cli_verb *verb;
+	size_t i;
 
 	printf("_fprctl_verbs='");
-	for (verb = fprctl_verbs; verb->name; verb++) {
-		if (is_first_of_group(verb))
+	for (i = 0; (verb = fprctl_verbs[i]); i++) {
+		if (is_first_of_group(i))
 			printf("%.*s ", (int)first_word(verb->name), verb->name);
 	}
 	puts("--help --version'");
@@ -36,17 +38,18 @@ static void print_verbs(void)
 static void print_groups(void)
 {
 	const struct cli_verb *verb;
+	size_t i;
 
 	puts("declare -gA _fprctl_groups=(");
-	for (verb = fprctl_verbs; verb->name; verb++) {
+	for (i = 0; (verb = fprctl_verbs[i]); i++) {
 		size_t len = first_word(verb->name);
 
 		if (!verb->name[len])
 			continue;
-		if (is_first_of_group(verb))
+		if (is_first_of_group(i))
 			printf("\t[%.*s]='", (int)len, verb->name);
 		printf("%s ", verb->name + len + 1);
-		if (!verb[1].name || is_first_of_group(verb + 1))
+		if (!fprctl_verbs[i + 1] || is_first_of_group(i + 1))
 			puts("--help'");
 	}
 	puts(")");
@@ -56,9 +59,10 @@ static void print_options(void)
 {
 	const struct cli_verb *verb;
 	const struct cli_option *opt;
+	size_t i;
 
 	puts("declare -gA _fprctl_options=(");
-	for (verb = fprctl_verbs; verb->name; verb++) {
+	for (i = 0; (verb = fprctl_verbs[i]); i++) {
 		printf("\t['%s']='", verb->name);
 		for (opt = verb->options; opt->name; opt++)
 			printf("--%s ", opt->name);
@@ -71,9 +75,10 @@ static void print_arguments(void)
 {
 	const struct cli_verb *verb;
 	const struct cli_option *opt;
+	size_t i;
 
 	puts("declare -gA _fprctl_arguments=(");
-	for (verb = fprctl_verbs; verb->name; verb++) {
+	for (i = 0; (verb = fprctl_verbs[i]); i++) {
 		for (opt = verb->options; opt->name; opt++) {
 			if (opt->arg)
 				printf("\t['%s --%s']='%s'\n", verb->name, opt->name, opt->arg);
@@ -87,9 +92,10 @@ static void print_operands(void)
 {
 	const struct cli_verb *verb;
 	const char *c;
+	size_t i;
 
 	puts("declare -gA _fprctl_operands=(");
-	for (verb = fprctl_verbs; verb->name; verb++) {
+	for (i = 0; (verb = fprctl_verbs[i]); i++) {
 		if (!verb->operands)
 			continue;
 		printf("\t['%s']='", verb->name);

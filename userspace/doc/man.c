@@ -217,8 +217,9 @@ static void put_verbs(FILE *f)
 {
 	char page[DOC_NAME_MAX];
 	const struct cli_verb *verb;
+	size_t i;
 
-	for (verb = fprctl_verbs; verb->name; verb++) {
+	for (i = 0; (verb = fprctl_verbs[i]); i++) {
 		doc_page_name(page, verb->name);
 		fputs(".TP\n", f);
 		put_bold(f, page, strlen(page));
@@ -265,9 +266,10 @@ void doc_write_pages(const char *dir)
 {
 	char page[DOC_NAME_MAX];
 	const struct cli_verb *verb;
+	size_t i;
 
 	write_page(dir, "fprctl", NULL);
-	for (verb = fprctl_verbs; verb->name; verb++) {
+	for (i = 0; (verb = fprctl_verbs[i]); i++) {
 		doc_page_name(page, verb->name);
 		write_page(dir, page, verb);
 	}

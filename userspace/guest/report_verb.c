@@ -12,10 +12,10 @@
 
 #include "endpoint.h"
 #include "outfile.h"
-#include "report_verb.h"
 #include "result.h"
 #include "send_report.h"
 #include "serve.h"
+#include "verbs.h"
 
 /* A destination that takes bytes as they come. */
 struct stream {
@@ -186,7 +186,7 @@ static enum fpr_status parse_endpoint(struct endpoint *endpoint, const char *nam
 	return FPR_USAGE;
 }
 
-enum fpr_status report_run(const struct cli_args *args)
+static enum fpr_status run(const struct cli_args *args)
 {
 	const char *serve_at = args->option[OPT_SERVE];
 	struct free_source source;
@@ -208,3 +208,42 @@ enum fpr_status report_run(const struct cli_args *args)
 		return serve(&endpoint, &source);
 	return report_once(&endpoint, &source, epoch, args->option[OPT_JSON]);
 }
+
+static const struct cli_option report_options[] = {
+	{ OPT_SERVE, "serve", "ENDPOINT", "answer requests for as long as it runs" },
+	{ OPT_SOURCE, "source", "device|kpageflags", "where it reads (default device)" },
+	{ OPT_DEVICE, "device", "PATH", "the device (default " FREE_SOURCE_DEVICE ")" },
+	{ OPT_EPOCH, "epoch", "N", "the epoch that it is for, which is its tag (default 0)" },
+	CLI_JSON_OPTION,
+	{ 0 }
+};
+
+const struct cli_verb report_verb = {
+	.name = "report",
+	.operands = "[TO]",
+	.min_operands = 0,
+	.max_operands = 1,
+	.summary = "In a guest: tell its host which pages are free",
+	.options = report_options,
+	.run = run,
+	.details =
+"TO is one of\n"
+"  FILE             replaced when the report is complete\n"
+"  -                stdout\n"
+"  vsock:CID:PORT   connected to; CID may be \"host\"\n"
+"  a port of virtio-serial, such as /dev/virtio-ports/NAME\n"
+"ENDPOINT is such a port, or vsock:any:PORT, where connections are waited for.\n"
+"A port may be closed and opened by its host at any time, as in a migration.\n"
+"\n"
+"The report is a response in the format that is described in\n"
+"Documentation/virt/kvm/free-page-report.rst. Each page that it names was free\n"
+"at some instant after fprctl began, or read the request; none is held.\n"
+"\n"
+"device is the module fpr_guest, which reads the kernel's lists under their\n"
+"locks. It may also be any file with a bitmap in whole 64-bit words.\n"
+"kpageflags needs no module and is slow; it misses free pages, and it can name\n"
+"pages that were never free, which are lost then. It has to be asked for.\n",
+	.examples =
+"  fprctl report --serve /dev/virtio-ports/fpr.report\n"
+"  fprctl report vsock:host:999 --epoch 12\n",
+};

@@ -10,6 +10,17 @@
 #include "status.h"
 #include "report_source.h"
 
+/* For verbs that read one, and what it means. */
+#define BITMAP_FROM_OPTION						\
+	{ OPT_FROM, "from", "raw|report", "the format that is read (default: looked at)" }
+
+#define BITMAP_FORMATS_HELP							\
+"FILE, or - for stdin, is in one of two formats:\n"			\
+"  raw      64-bit little-endian words, bit n for page n, as the kernel's\n" \
+"           bitmaps\n"							\
+"  report   what fprctl report writes; it names its epoch and has checksums\n" \
+"Without --from a file that begins as a report does is one, or is refused.\n"
+
 enum bitmap_format {
 	BITMAP_ANY,
 	BITMAP_RAW,	/* 64-bit little-endian words */

@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "bitmap.h"
-#include "bitmap_verb.h"
 #include "outfile.h"
 #include "result.h"
+#include "verbs.h"
 
 static enum fpr_status read_file(struct bitmap *bitmap, const char *path,
 				 const struct cli_args *args)
@@ -97,7 +97,7 @@ static void print_info(const struct bitmap *bitmap, const struct cli_args *args)
 		print_ranges(bitmap, "free");
 }
 
-enum fpr_status bitmap_info_run(const struct cli_args *args)
+static enum fpr_status run_info(const struct cli_args *args)
 {
 	struct bitmap bitmap;
 	enum fpr_status status = read_file(&bitmap, args->operand[0], args);
@@ -176,7 +176,7 @@ static enum fpr_status convert(const struct bitmap *bitmap, enum bitmap_format t
 	return status;
 }
 
-enum fpr_status bitmap_convert_run(const struct cli_args *args)
+static enum fpr_status run_convert(const struct cli_args *args)
 {
 	enum fpr_status status;
 	enum bitmap_format to;
@@ -252,7 +252,7 @@ static void diff(const struct bitmap *a, const struct bitmap *b, const struct cl
 	bitmap_release(&only_b);
 }
 
-enum fpr_status bitmap_diff_run(const struct cli_args *args)
+static enum fpr_status run_diff(const struct cli_args *args)
 {
 	enum fpr_status status;
 	struct bitmap a, b;
@@ -268,3 +268,80 @@ enum fpr_status bitmap_diff_run(const struct cli_args *args)
 	bitmap_release(&a);
 	return status;
 }
+
+#define RANGES_OPTION	{ OPT_RANGES, "ranges", NULL, "list the ranges of pages, too" }
+
+static const struct cli_option bitmap_info_options[] = {
+	BITMAP_FROM_OPTION,
+	RANGES_OPTION,
+	CLI_JSON_OPTION,
+	{ 0 }
+};
+
+const struct cli_verb bitmap_info_verb = {
+	.name = "bitmap info",
+	.operands = "FILE",
+	.min_operands = 1,
+	.max_operands = 1,
+	.summary = "Say what a file with a bitmap of free pages names",
+	.options = bitmap_info_options,
+	.run = run_info,
+	.details =
+BITMAP_FORMATS_HELP
+"\n"
+"In JSON a range is the number of its first page and how many pages it has.\n",
+	.examples =
+"  fprctl bitmap info report\n"
+"  fprctl bitmap info confirmed --ranges --json\n",
+};
+
+static const struct cli_option bitmap_convert_options[] = {
+	BITMAP_FROM_OPTION,
+	{ OPT_TO, "to", "raw|report", "the format to write (default: the other one)" },
+	{ OPT_EPOCH, "epoch", "N", "the epoch that a report is for (default: unchanged)" },
+	CLI_JSON_OPTION,
+	{ 0 }
+};
+
+const struct cli_verb bitmap_convert_verb = {
+	.name = "bitmap convert",
+	.operands = "FILE TO",
+	.min_operands = 2,
+	.max_operands = 2,
+	.summary = "Write a bitmap in the other format",
+	.options = bitmap_convert_options,
+	.run = run_convert,
+	.details =
+BITMAP_FORMATS_HELP
+"\n"
+"TO is a file, made or replaced when all went well; a FIFO or a device, which\n"
+"gets bytes as they come; or - for stdout, and the result goes to stderr then.\n",
+	.examples =
+"  fprctl bitmap convert report bitmap\n"
+"  fprctl bitmap convert --to report --epoch 12 bitmap report\n",
+};
+
+static const struct cli_option bitmap_diff_options[] = {
+	BITMAP_FROM_OPTION,
+	RANGES_OPTION,
+	CLI_JSON_OPTION,
+	{ 0 }
+};
+
+const struct cli_verb bitmap_diff_verb = {
+	.name = "bitmap diff",
+	.operands = "FILE FILE",
+	.min_operands = 2,
+	.max_operands = 2,
+	.summary = "Say in which pages two bitmaps differ",
+	.options = bitmap_diff_options,
+	.run = run_diff,
+	.details =
+"Pages behind the end of a bitmap are not named by it. The exit status tells\n"
+"errors alone, not whether the bitmaps differ.\n"
+"\n"
+BITMAP_FORMATS_HELP,
+	.examples =
+"  fprctl bitmap diff report confirmed\n"
+"  fprctl bitmap diff monday tuesday --ranges\n",
+};

@@ -7,17 +7,20 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bitmap.h"
 #include "clock.h"
 #include "filter.h"
 #include "filter_file.h"
 #include "filter_pagemap.h"
-#include "filter_verb.h"
 #include "guest_endpoint.h"
 #include "guest_owner.h"
+#include "kvm_debugfs.h"
 #include "message.h"
 #include "receive_report.h"
 #include "result.h"
 #include "stop.h"
+#include "verbs.h"
+#include "vm.h"
 
 #define DEFAULT_TIMEOUT_S	10
 #define DEFAULT_MAX_MEMORY	(16ULL << 40)
@@ -295,7 +298,7 @@ static enum fpr_status check_options(const struct cli_args *args, const char *so
 	return FPR_OK;
 }
 
-enum fpr_status filter_verb_run(const struct cli_args *args)
+static enum fpr_status run_filter(const struct cli_args *args)
 {
 	static const struct {
 		const char *name;
@@ -314,3 +317,92 @@ enum fpr_status filter_verb_run(const struct cli_args *args)
 	status = check_options(args, sources[i].name);
 	return status ? status : sources[i].run(args);
 }
+
+static const struct cli_option filter_options[] = {
+	{ OPT_SOURCE, "source", "guest|pagemap|FILE", "what tells the pages (default guest)" },
+	{ OPT_GUEST, "guest", "ENDPOINT", "where the guest answers" },
+	{ OPT_TRUST_ENDPOINT, "trust-endpoint", NULL, "also where it looks like another VM's" },
+	{ OPT_WATCH, "watch", "SECONDS", "ask again every SECONDS, until a signal comes" },
+	{ OPT_TIMEOUT, "timeout", "SECONDS", "how long to wait for the report (default 10)" },
+	{ OPT_MAX_MEMORY, "max-memory", "S", "refuse reports about more memory (default 16T)" },
+	{ OPT_EPOCH, "epoch", "N", "FILE was made in epoch N" },
+	BITMAP_FROM_OPTION,
+	{ OPT_MAP, "map", "GPA:HVA:SIZE", "for pagemap: where memory is; several with commas" },
+	{ OPT_ZERO_DESTINATION, "zero-destination", NULL, "for pagemap: what is not sent reads as zero" },
+	CLI_JSON_OPTION,
+	{ 0 }
+};
+
+const struct cli_verb filter_verb = {
+	.name = "filter",
+	.operands = "VM",
+	.min_operands = 1,
+	.max_operands = 1,
+	.summary = "Drop a guest's free pages from its dirty log",
+	.options = filter_options,
+	.run = run_filter,
+	.details =
+"Begins an epoch, takes a report, and hands it over when all of it has come and\n"
+"is right. Else the epoch ends, and nothing is dropped. The source is one of\n"
+"  guest    the guest is asked, where fprctl report --serve answers\n"
+"  pagemap  pages that the host never populated; the guest is not asked. Where\n"
+"           that is safe is in the NOTES of the manual page\n"
+"  FILE     a bitmap in either format of fprctl bitmap; - is stdin\n"
+"\n"
+"ENDPOINT is one of\n"
+"  unix:PATH        a socket, such as that of QEMU's chardev of a virtserialport\n"
+"  vsock:CID:PORT   the guest's CID, and where fprctl report listens there\n"
+"  the path of a character device, such as a pty of QEMU\n"
+"The answer of another VM's guest would lose pages. So a socket is refused\n"
+"that was made by a process with another VM, and a CID that another VM's process\n"
+"has on its command line, or that is not the one which this VM's process names.\n"
+"Not known is this of a character device, of a socket that libvirt or another\n"
+"program made for QEMU, of a VMM that names no guest-cid, and of processes that\n"
+"cannot be looked at: there it is for the caller to know.\n"
+"\n"
+"--watch prints one line, or object, for each round. A round that fails because\n"
+"the guest is away, late or wrong, or another ended the epoch, is one line on\n"
+"stderr. It ends, and its epoch with it, on SIGINT and SIGTERM with status 0,\n"
+"and with an error where no later round can do better: the VM is gone, the guest\n"
+"refuses, its pages have another size, or its memory exceeds --max-memory. That\n"
+"the VM is gone is noticed at once, unless it is an inherited descriptor.\n"
+"\n"
+"A guest may send what it likes. It costs at most the time of --timeout, and one\n"
+"bit a page of --max-memory.\n"
+"\n"
+"FILE must be younger than its epoch. A report that was asked for tells which\n"
+"that is (fprctl report --epoch); for anything else --epoch does. Without both,\n"
+"FILE must be a FIFO or a pipe, and is read after arming, as by set-bitmap.\n"
+"\n"
+VM_HELP,
+	.notes =
+"pagemap names the pages that the process of the VM has neither in memory nor in\n"
+"swap, as /proc/PID/pagemap tells after the epoch began. Such a page reads as\n"
+"zero. Nothing is lost only if whoever gets no copy of it has a page of zeros in\n"
+"its place. That holds\n"
+"  in the first pass of a migration to a destination whose memory is fresh;\n"
+"  for the first snapshot of a VM, into files that read as zero where nothing was\n"
+"    written.\n"
+"It does not hold later: a page that was sent, and that the host has taken back\n"
+"since (a balloon, free page reporting, virtio-mem, a reset), reads as zero here and\n"
+"as what was sent there, and a guest may rely on the zeros. Nor does it hold\n"
+"where the destination has an older copy of the memory. So pagemap is used only\n"
+"with --zero-destination, and not with --watch.\n"
+"\n"
+"It does not see pages that the guest has freed, for the host keeps them populated.\n"
+"\n"
+"KVM does not tell where a VM's memory is; --map does, in ranges of guest-physical\n"
+"address, address in the VM's process, and bytes. A wrong --map loses pages.\n"
+"QEMU tells both: 'info mtree -f' in its monitor the guest-physical ranges of RAM,\n"
+"'gpa2hva ADDRESS' where such a range begins in QEMU. Pages below 1 MiB are never\n"
+"named. Ranges are refused that are not private anonymous memory, as\n"
+"with memory-backend-file and memory-backend-memfd, or that a userfaultfd serves,\n"
+"for there a page that is not populated may hold something; and so is a process\n"
+"that is not known as the VM's own (" KVM_DEBUGFS ").\n",
+	.examples =
+"  fprctl filter 4321 --guest unix:/run/vm/report.sock --json\n"
+"  fprctl filter 4321 --guest vsock:3:999 --watch 5\n"
+"  fprctl filter 4321 --source report\n"
+"  fprctl filter 4321 --source pagemap --zero-destination \\\n"
+"  --map 1M:0x7f1200100000:1023M\n",
+};

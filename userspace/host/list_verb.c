@@ -4,8 +4,9 @@
 #include <json-c/json.h>
 #include <stdio.h>
 
-#include "list_verb.h"
+#include "kvm_debugfs.h"
 #include "result.h"
+#include "verbs.h"
 #include "vm_list.h"
 
 #define NUMBER_MAX	24
@@ -86,7 +87,7 @@ static void print_json(const struct vm_list *list)
 	result_print_json(stdout, object);
 }
 
-enum fpr_status list_run(const struct cli_args *args)
+static enum fpr_status run(const struct cli_args *args)
 {
 	struct vm_list list;
 	enum fpr_status status = vm_list_read(&list);
@@ -107,3 +108,27 @@ enum fpr_status list_run(const struct cli_args *args)
 	vm_list_release(&list);
 	return status;
 }
+
+static const struct cli_option list_options[] = { CLI_JSON_OPTION, { 0 } };
+
+const struct cli_verb list_verb = {
+	.name = "list",
+	.summary = "List the VMs of this machine",
+	.options = list_options,
+	.run = run,
+	.details =
+"PID and FD name a VM to the other verbs. MEMORY is the resident memory of the\n"
+"process, LOGGING whether any of the VM's memslots logs dirty pages, EPOCH the\n"
+"current epoch, which is 0 in JSON where there is none, FILTERED how many pages\n"
+"were dropped from the dirty log since the VM began. These three are read in\n"
+KVM_DEBUGFS ". What is not known is shown as -, or null in JSON.\n"
+"\n"
+"A process that inherited or was given a VM is listed like the one that made it,\n"
+"but without these three.\n"
+"\n"
+"Looking at other users' processes needs the right to ptrace them. Processes\n"
+"that can not be looked at are counted, on stderr or as hidden_processes.\n",
+	.examples =
+"  fprctl list\n"
+"  fprctl list --json | jq '.vms[] | select(.logging).pid'\n",
+};

@@ -12,8 +12,9 @@
 #include "filter.h"
 #include "outfile.h"
 #include "result.h"
-#include "set_bitmap_verb.h"
 #include "stop.h"
+#include "verbs.h"
+#include "vm.h"
 
 /* Everything that set-bitmap was asked for, and what it has so far. */
 struct set_bitmap {
@@ -197,7 +198,7 @@ static void print_result(const struct set_bitmap *set, bool json)
 	result_print(to_stdout ? stderr : stdout, results, json);
 }
 
-enum fpr_status set_bitmap_verb_run(const struct cli_args *args)
+static enum fpr_status run(const struct cli_args *args)
 {
 	struct set_bitmap set = { 0 };
 	enum fpr_status status;
@@ -218,3 +219,58 @@ enum fpr_status set_bitmap_verb_run(const struct cli_args *args)
 	bitmap_release(&set.bitmap);
 	return status;
 }
+
+static const struct cli_option set_bitmap_options[] = {
+	{ OPT_EPOCH, "epoch", "N", "the bitmap was taken in epoch N; without it, arm first" },
+	BITMAP_FROM_OPTION,
+	{ OPT_GPA, "gpa", "A", "guest physical address of the first page (default 0)" },
+	{ OPT_SIZE, "size", "S", "bytes of guest memory, to cut the bitmap's last word" },
+	{ OPT_CONFIRMED, "confirmed", "FILE", "write the bitmap of confirmed pages, - for stdout" },
+	{ OPT_EXEC, "exec", "COMMAND", "take the bitmap from the output of a shell command" },
+	CLI_JSON_OPTION,
+	{ 0 }
+};
+
+const struct cli_verb set_bitmap_verb = {
+	.name = "set-bitmap",
+	.operands = "VM [FILE|-]",
+	.min_operands = 1,
+	.max_operands = 2,
+	.summary = "Drop from the dirty log what a bitmap says is free",
+	.options = set_bitmap_options,
+	.run = run,
+	.details =
+"FILE, or what COMMAND prints, is in one of two formats:\n"
+"  raw      a bitmap in 64-bit little-endian words: bit n says that page n from\n"
+"           --gpa on was free at some instant after the epoch began\n"
+"  report   what fprctl report writes: it has checksums, may name its epoch, and\n"
+"           begins at the guest's first page, so it is refused with --gpa\n"
+"Without --from what begins as a report does is one, or is refused.\n"
+"Numbers of bytes may be written as 0x100000, 4096K, 1M, 2G or 1T.\n"
+"\n"
+"What is older than its epoch loses pages: it names pages that the guest has\n"
+"written since, unseen. So without --epoch, fprctl arms first and then reads:\n"
+"  --exec COMMAND  is started by /bin/sh only after that. If it fails, nothing\n"
+"                  is handed over.\n"
+"  a FIFO          is opened only after that: 'producer >fifo' waits for it,\n"
+"                  unless something else has the FIFO open already.\n"
+"  -, a pipe, socket or device   is refused if something can be read from it\n"
+"                  before. That is all that can be seen from here: a producer\n"
+"                  that was started earlier must itself wait with its bitmap.\n"
+"  a regular file  is always refused.\n"
+"With --epoch any file is read, and it is for the caller to know that the\n"
+"bitmap was taken in that epoch; a report that names another one is refused.\n"
+"\n"
+"All is read to its end before any of it is handed over. Confirmed are\n"
+"the pages whose content is disposable; --confirmed replaces FILE when all went\n"
+"well, and with - the result goes to stderr. It is raw, from --gpa on. Where\n"
+"fprctl is stopped half way, the pages done by then stay dropped, which is safe,\n"
+"and FILE is left alone.\n"
+"\n"
+VM_HELP,
+	.examples =
+"  fprctl set-bitmap 4321 --exec 'ssh guest free-bitmap' --json\n"
+"  E=$(fprctl arm 4321 --json | jq .epoch)\n"
+"  ssh guest free-bitmap >bitmap\n"
+"  fprctl set-bitmap 4321 --epoch $E --confirmed done bitmap\n",
+};

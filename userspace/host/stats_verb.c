@@ -5,7 +5,7 @@
 
 #include "kvm_debugfs.h"
 #include "result.h"
-#include "stats_verb.h"
+#include "verbs.h"
 #include "vm.h"
 #include "vm_stats.h"
 
@@ -31,7 +31,7 @@ static enum fpr_status read_stats(const char *text, struct vm_stats *stats)
 	return status;
 }
 
-enum fpr_status stats_run(const struct cli_args *args)
+static enum fpr_status run(const struct cli_args *args)
 {
 	struct vm_stats stats = { 0 };
 	enum fpr_status status = read_stats(args->operand[0], &stats);
@@ -53,3 +53,30 @@ enum fpr_status stats_run(const struct cli_args *args)
 	}
 	return status;
 }
+
+static const struct cli_option stats_options[] = { CLI_JSON_OPTION, { 0 } };
+
+const struct cli_verb stats_verb = {
+	.name = "stats",
+	.operands = "VM",
+	.min_operands = 1,
+	.max_operands = 1,
+	.summary = "Print what KVM tells of a VM and its filter",
+	.options = stats_options,
+	.run = run,
+	.details =
+"It is read in " KVM_DEBUGFS ", which takes root. Now:\n"
+"  current epoch  the one whose reports are taken, 0 if there is none\n"
+"  logging        memslots that log dirty pages\n"
+"  mapped         pages of 4 KiB that KVM has mapped for the guest\n"
+"Since the VM's beginning:\n"
+"  epochs begun   how often the VM was armed\n"
+"  reported       pages that reports named, each once a report\n"
+"  touched        of those, pages written since ARM or no candidates\n"
+"  filtered       pages that were dropped from the dirty log\n"
+"  confirmed      pages whose content was disposable\n"
+"\n"
+"VM is PID or PID:FD, of the process that made the VM; see fprctl list.\n",
+	.examples =
+"  fprctl stats 4321 --json\n",
+};
