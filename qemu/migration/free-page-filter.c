@@ -56,7 +56,6 @@
 #include "qemu/bitmap.h"
 #include "qemu/error-report.h"
 #include "qemu/lockable.h"
-#include "qemu/rcu.h"
 #include "qemu/stats64.h"
 #include "qemu/timer.h"
 #include "qemu/units.h"
@@ -64,6 +63,7 @@
 #include "exec/target_page.h"
 #include "hw/boards.h"
 #include "hw/qdev-core.h"
+#include "qapi/error.h"
 #include "migration/free-page-compat.h"
 #include "migration/free-page-filter.h"
 #include "migration/misc.h"
@@ -126,8 +126,8 @@ static struct {
     bool first;
     /* The same: until when SET has to wait for it, by get_clock() */
     int64_t send_until;
-    /* The same: when the last round is to end, 0 before it has begun */
-    int64_t last_round_end;
+    /* The same: the last round has begun */
+    bool last_round;
 
     /* Atomic, for query-migrate, which should not wait for the lock */
     const char *blocked_reason;
@@ -207,21 +207,21 @@ static void fpf_end_epoch(void)
     qemu_cond_signal(&fpf.report_done);
 }
 
-/* KVMFprDropFunc, called with the bitmap locked */
-static void fpf_drop(void *host, size_t size)
+/*
+ * A dropped page may be one that was never sent.  It has to read as zero then,
+ * or the guest would see whose memory it was before.
+ */
+static bool fpf_may_drop(RAMBlock *rb)
+{
+    /* Without a bitmap: shared with the destination, or not migrated at all */
+    return rb->bmap && !migrate_ram_is_ignored(rb) &&
+           !memory_region_is_nonvolatile(rb->mr) && !(rb->flags & RAM_PMEM);
+}
+
+static uint64_t fpf_drop_run(RAMBlock *rb, ram_addr_t start, ram_addr_t end)
 {
     const int page_bits = qemu_target_page_bits();
-    ram_addr_t start, end;
-    RAMBlock *rb;
-
-    RCU_READ_LOCK_GUARD();
-    rb = qemu_ram_block_from_host(host, false, &start);
-    /* Without a bitmap: shared with the destination, or not migrated at all */
-    if (!rb || !rb->bmap || migrate_ram_is_ignored(rb) ||
-        start >= rb->used_length) {
-        return;
-    }
-    end = MIN(start + size, rb->used_length);
+    const size_t psize = qemu_ram_pagesize(rb);
 
     /*
      * Tell of all confirmed pages: also those that are not in the bitmap, or
@@ -231,13 +231,35 @@ static void fpf_drop(void *host, size_t size)
     trace_free_page_filter_drop(rb->idstr, start >> page_bits,
                                 (end - start) >> page_bits);
 
-    start = ROUND_UP(start, qemu_ram_pagesize(rb));
-    end = QEMU_ALIGN_DOWN(end, qemu_ram_pagesize(rb));
-    if (start < end) {
-        stat64_add(&fpf.dropped_pages,
-                   ram_bitmap_drop(rb, start >> page_bits,
-                                   (end - start) >> page_bits));
+    start = ROUND_UP(start, psize);
+    end = ROUND_DOWN(end, psize);
+    if (start >= end) {
+        return 0;
     }
+    return ram_bitmap_drop(rb, start >> page_bits, (end - start) >> page_bits);
+}
+
+/* KVMFprDropFunc, called with the bitmap locked, in an RCU critical section */
+static void fpf_drop(void *host, const unsigned long *confirmed,
+                     unsigned long npages)
+{
+    const size_t psize = qemu_real_host_page_size();
+    unsigned long start, end;
+    uint64_t dropped = 0;
+    ram_addr_t offset;
+    RAMBlock *rb = qemu_ram_block_from_host(host, false, &offset);
+
+    if (!rb || !fpf_may_drop(rb) || offset >= rb->used_length) {
+        return;
+    }
+    npages = MIN(npages, (rb->used_length - offset) / psize);
+    for (start = find_first_bit(confirmed, npages); start < npages;
+         start = find_next_bit(confirmed, npages, end)) {
+        end = find_next_zero_bit(confirmed, npages, start);
+        dropped += fpf_drop_run(rb, offset + start * psize,
+                                offset + end * psize);
+    }
+    stat64_add(&fpf.dropped_pages, dropped);
 }
 
 /* Called with the lock held */
@@ -355,7 +377,8 @@ void free_page_filter_enable(void)
 void free_page_filter_disable(void)
 {
     QEMU_LOCK_GUARD(&fpf.lock);
-    if (!fpf.users || --fpf.users) {
+    assert(fpf.users);
+    if (--fpf.users) {
         return;
     }
 
@@ -371,13 +394,18 @@ void free_page_filter_disable(void)
  */
 static bool fpf_begin_epoch(void)
 {
-    int64_t start = get_clock();
+    int64_t start;
     int ret;
 
     if (fpf.epoch) {
         return true;
     }
+    /* Without users nothing ends an epoch, and nothing can be gathered. */
+    if (!fpf.users) {
+        return false;
+    }
 
+    start = get_clock();
     ret = kvm_fpr_arm(&fpf.epoch);
     trace_free_page_filter_arm(fpf.epoch, get_clock() - start, ret);
     if (ret) {
@@ -462,8 +490,7 @@ static void fpf_wait_reports(uint32_t ms)
         now = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
     }
     fpf.late |= fpf.outstanding > 0;
-    /* The bandwidth, and by it the threshold, is measured without the wait. */
-    s->iteration_start_time += now - start;
+    migration_exclude_from_bandwidth(now - start);
     stat64_add(&fpf.waited_ms, now - start);
     trace_free_page_filter_wait(fpf.epoch, now - start, fpf.outstanding);
 }
@@ -502,7 +529,7 @@ uint64_t free_page_filter_pending_exact(uint64_t remaining)
 {
     uint64_t threshold = migrate_get_current()->threshold_size;
 
-    if (!fpf.users || fpf.last_round_end || !remaining ||
+    if (!fpf.users || fpf.last_round || !remaining ||
         remaining >= FPF_NEAR * threshold) {
         return remaining;
     }
@@ -516,23 +543,12 @@ uint64_t free_page_filter_pending_exact(uint64_t remaining)
         fpf_wait_reports(fpf.wait_last_ms);
     }
     remaining = ram_bytes_remaining();
-    if (remaining >= threshold) {
-        return remaining;
+    if (remaining && remaining <= threshold) {
+        /* As long as it could take with the guest stopped, but no longer */
+        fpf.last_round = true;
+        migration_request_pass(migrate_downtime_limit());
     }
-
-    /* It may take as long as it could with the guest stopped, but no longer. */
-    fpf.last_round_end = qemu_clock_get_ms(QEMU_CLOCK_REALTIME) +
-                         migrate_downtime_limit();
-    return threshold;
-}
-
-uint64_t free_page_filter_pending_estimate(uint64_t remaining)
-{
-    if (!fpf.last_round_end || !remaining ||
-        qemu_clock_get_ms(QEMU_CLOCK_REALTIME) >= fpf.last_round_end) {
-        return remaining;
-    }
-    return MAX(remaining, migrate_get_current()->threshold_size);
+    return remaining;
 }
 
 bool free_page_filter_report(uint64_t epoch, hwaddr gpa,
@@ -616,7 +632,7 @@ void free_page_filter_setup(void)
 
     fpf.first = true;
     fpf.send_until = 0;
-    fpf.last_round_end = 0;
+    fpf.last_round = false;
     WITH_QEMU_LOCK_GUARD(&fpf.lock) {
         fpf.wait_first_ms = 0;
         fpf.wait_last_ms = 0;
@@ -643,6 +659,24 @@ void free_page_filter_end_epoch(void)
 
     QEMU_LOCK_GUARD(&fpf.lock);
     fpf_end_epoch();
+}
+
+static int fpf_check_incoming(RAMBlock *rb, void *opaque)
+{
+    Error **errp = opaque;
+
+    if (rb->had_content) {
+        error_setg(errp, "free-page-filter: memory '%s' is a file that had "
+                   "content, which would show where pages are not sent: delete "
+                   "the file before QEMU starts", rb->idstr);
+        return -1;
+    }
+    return 0;
+}
+
+bool free_page_filter_incoming(Error **errp)
+{
+    return !fpf.users || !foreach_not_ignored_block(fpf_check_incoming, errp);
 }
 
 FreePageFilterInfo *free_page_filter_info(void)

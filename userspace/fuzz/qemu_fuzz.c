@@ -41,7 +41,7 @@ enum op {
 	OP_HINT,
 	OP_FLUSH,
 	OP_WAIT,
-	OP_END,		/* the migration ends, and may begin again */
+	OP_END,		/* the migration ends, users come and go, and it may begin again */
 	OP_TIMER,	/* the agent has rested */
 	NR_OPS,
 };
@@ -59,11 +59,13 @@ static struct world {
 	bool not_running, closed, arm_fails, set_fails, blocked, cancelled, opaque_blocks;
 	bool little_left;
 	uint8_t write_limit;
+	uint8_t old_files;	/* which blocks are files that had content */
 	uint8_t confirms;	/* which pages KVM confirms, a pattern of 8 */
 
 	uint64_t epoch, last_epoch;	/* KVM's */
-	int64_t now_ms;
+	int64_t now_ms, excluded_ms, pass_ms;
 	bool bitmap_locked;
+	bool no_balloon, no_object;	/* users that are gone */
 	uint8_t request[WIRE_REQUEST_LEN];
 	size_t requested;		/* bytes of it that were written */
 	NotifierWithReturn *notifier;
@@ -78,11 +80,14 @@ MachineState *current_machine = &machine;
 
 /* Memory: one block with small and one with large pages, and a hole between. */
 static unsigned long small_bmap[1 << 10], large_bmap[1 << 13];
+static MemoryRegion ram, nvdimm = { .nonvolatile = true };
 static RAMBlock blocks[] = {
-	{ "small", small_bmap, 64ull << 20, 4096, 0, false },
-	{ "large", large_bmap, 1536ull << 20, 2 << 20, 1ull << 29, false },
-	{ "ignored", small_bmap, 64ull << 20, 4096, 8ull << 30, true },
-	{ "nobmap", NULL, 64ull << 20, 4096, 9ull << 30, false },
+	{ "small", &ram, 0, small_bmap, 64ull << 20, 4096, 0, false },
+	{ "large", &ram, 0, large_bmap, 1536ull << 20, 2 << 20, 1ull << 29, false },
+	{ "ignored", &ram, 0, small_bmap, 64ull << 20, 4096, 8ull << 30, true },
+	{ "nobmap", &ram, 0, NULL, 64ull << 20, 4096, 9ull << 30, false },
+	{ "pmem", &ram, RAM_PMEM, small_bmap, 64ull << 20, 4096, 10ull << 30, false },
+	{ "nvdimm", &nvdimm, 0, small_bmap, 64ull << 20, 4096, 11ull << 30, false },
 };
 
 #define NR_BLOCKS	(sizeof(blocks) / sizeof(blocks[0]))
@@ -226,6 +231,19 @@ uint64_t migrate_downtime_limit(void)
 	return WAIT_MS;
 }
 
+int foreach_not_ignored_block(int (*func)(RAMBlock *rb, void *opaque), void *opaque)
+{
+	size_t i;
+	int ret = 0;
+
+	for (i = 0; i < NR_BLOCKS && !ret; i++) {
+		blocks[i].had_content = world.old_files & 1 << i;
+		if (!blocks[i].ignored)
+			ret = func(&blocks[i], opaque);
+	}
+	return ret;
+}
+
 MigrationState *migrate_get_current(void)
 {
 	static MigrationState state = { .threshold_size = THRESHOLD };
@@ -243,6 +261,18 @@ int64_t qemu_clock_get_ms(int clock)
 uint64_t ram_bytes_remaining(void)
 {
 	return world.little_left ? THRESHOLD - 1 : THRESHOLD + 1;
+}
+
+void migration_request_pass(int64_t ms)
+{
+	MUST(ms == WAIT_MS && world.little_left);
+	world.pass_ms = ms;
+}
+
+void migration_exclude_from_bandwidth(int64_t ms)
+{
+	MUST(ms >= 0);
+	world.excluded_ms += ms;
 }
 
 int64_t get_clock(void)
@@ -295,6 +325,7 @@ uint64_t ram_bitmap_drop(RAMBlock *rb, unsigned long start, unsigned long npages
 	unsigned long pages = rb->used_length >> HOST_PAGE_SHIFT;
 
 	MUST(world.bitmap_locked && rb->bmap && !rb->ignored);
+	MUST(!(rb->flags & RAM_PMEM) && !rb->mr->nonvolatile);
 	MUST(npages && start < pages && npages <= pages - start);
 	MUST(start % (rb->page_size >> HOST_PAGE_SHIFT) == 0);
 	MUST(npages % (rb->page_size >> HOST_PAGE_SHIFT) == 0);
@@ -351,19 +382,23 @@ static void check_named(const KVMFprReport *report)
 	MUST(find_first_bit(rest, WINDOW_PAGES) == WINDOW_PAGES);
 }
 
-/* Drops the runs of @confirmed, as kvm-fpr.c does. There are no slots beyond 16 GiB. */
-static void drop_runs(const unsigned long *confirmed, unsigned long npages, hwaddr base,
-		      KVMFprDropFunc *drop)
+/* Drops what is confirmed, part by part, as kvm-fpr.c does with memory slots: below 16 GiB. */
+static void drop_from_slots(const KVMFprReport *report, KVMFprDropFunc *drop)
 {
-	unsigned long start, end;
+	static unsigned long part[WINDOW_PAGES / BITS_PER_LONG];
 	hwaddr gpa;
+	size_t i;
 
-	for (start = find_first_bit(confirmed, npages); start < npages && base < 16 * GiB;
-	     start = find_next_bit(confirmed, npages, end)) {
-		for (end = start; find_next_bit(confirmed, npages, end) == end && end < npages; end++)
+	for (i = 0; i < NR_BLOCKS && report->base < 16 * GiB; i++) {
+		gpa = MAX(blocks[i].gpa, report->base);
+		if (gpa >= MIN(blocks[i].gpa + blocks[i].used_length, report->base + FPF_WINDOW_SIZE))
 			continue;
-		gpa = base + ((hwaddr)start << HOST_PAGE_SHIFT);
-		drop((void *)(uintptr_t)(HOST_BASE + gpa), (end - start) << HOST_PAGE_SHIFT);
+		/* To the window's end: no more than lies in the block may be dropped. */
+		memset(part, 0, sizeof(part));
+		memcpy(part, (const char *)report->confirmed + ((gpa - report->base) >> HOST_PAGE_SHIFT) / 8,
+		       ((report->base + FPF_WINDOW_SIZE - gpa) >> HOST_PAGE_SHIFT) / 8);
+		drop((void *)(uintptr_t)(HOST_BASE + gpa), part,
+		     (report->base + FPF_WINDOW_SIZE - gpa) >> HOST_PAGE_SHIFT);
 	}
 }
 
@@ -380,7 +415,7 @@ int kvm_fpr_set_bitmap(KVMFprReport *report, KVMFprDropFunc *drop)
 		return -116;
 	for (i = 0; i < WINDOW_PAGES / BITS_PER_LONG; i++)
 		report->confirmed[i] = report->free[i] & ~0ul / 255 * world.confirms;
-	drop_runs(report->confirmed, WINDOW_PAGES, report->base, drop);
+	drop_from_slots(report, drop);
 	report->nr_confirmed += (uint64_t)bitmap_count_one(report->confirmed, WINDOW_PAGES);
 	return 0;
 }
@@ -506,29 +541,25 @@ static void hint(struct input *input)
 }
 
 /*
- * All that the filter may do to what is left is to look at it again after a report, and to
- * keep it from being too little to go on, in a last round that begins when it is so little.
+ * All that the filter may do with what is left is to look at it again after a report, and to
+ * ask for one more pass, once, when it is so little that the guest could be stopped.
  */
 static void ask_for_last_round(uint64_t left)
 {
-	bool begun = fpf.last_round_end;
+	bool begun = fpf.last_round;
 	uint64_t exact = free_page_filter_pending_exact(left);
-	uint64_t estimate = free_page_filter_pending_estimate(left);
 
-	MUST(exact == left || (left && left < FPF_NEAR * THRESHOLD &&
-			       exact == (world.little_left ? THRESHOLD : ram_bytes_remaining())));
-	MUST(begun || !fpf.last_round_end || world.little_left);
-	MUST(estimate == left || (left && left < THRESHOLD && estimate == THRESHOLD));
-	world.now_ms += WAIT_MS;
-	MUST(free_page_filter_pending_estimate(left) == left);
-	world.now_ms -= WAIT_MS;
+	MUST(exact == left || (left && left < FPF_NEAR * THRESHOLD && exact == ram_bytes_remaining()));
+	MUST(!world.pass_ms || !begun);
+	MUST(!world.pass_ms == (begun || !fpf.last_round));
+	world.pass_ms = 0;
 }
 
 static void wait_for_report(struct input *input)
 {
 	uint64_t how = input_number(input, 1);
 	bool late = fpf.late;
-	int64_t start = world.now_ms, measured_from = migrate_get_current()->iteration_start_time;
+	int64_t start = world.now_ms, excluded = world.excluded_ms;
 
 	if (how & 1) {
 		/* As if another thread were at that point: nobody may be waited for twice. */
@@ -541,7 +572,7 @@ static void wait_for_report(struct input *input)
 	}
 	MUST(world.now_ms - start <= WAIT_MS);
 	/* For the bandwidth, that time has not passed. */
-	MUST(world.now_ms - start == migrate_get_current()->iteration_start_time - measured_from);
+	MUST(world.now_ms - start == world.excluded_ms - excluded);
 }
 
 /* Only in an epoch that goes on, and not before the agent has answered and rested. */
@@ -558,18 +589,92 @@ static void ask_again(void)
 	MUST(object.epoch == asked || (!asked && epoch && object.epoch == epoch && !world.little_left));
 }
 
+static void plug_object(void)
+{
+	static char name[] = "agent";
+
+	memset(&object, 0, sizeof(object));
+	fpr_init(OBJECT(&object));
+	object.wait_first_ms = WAIT_MS;
+	fpr_set_chardev(OBJECT(&object), name, NULL);
+	fpr_complete((UserCreatable *)&object, NULL);
+	world.no_object = false;
+}
+
+static void unplug_object(void)
+{
+	fpr_finalize(OBJECT(&object));
+	MUST(!world.notifier);
+	/* The port is another's then, who is asked anew. */
+	world.requested = 0;
+	world.no_object = true;
+}
+
+static void plug_balloon(void)
+{
+	free_page_filter_enable();
+	world.no_balloon = false;
+}
+
+static void unplug_balloon(void)
+{
+	free_page_filter_disable();
+	world.no_balloon = true;
+}
+
+/* The filter is there as long as anybody uses it, in whatever order they go. */
+static void check_users(void)
+{
+	MUST(fpf.users == !world.no_balloon + !world.no_object);
+	MUST(!fpf.report.free == !fpf.users && !fpf.report.part == !fpf.users &&
+	     !fpf.report.confirmed == !fpf.users);
+	MUST(fpf.users || !world.epoch);
+}
+
 static void end_migration(struct input *input)
 {
 	FreePageFilterInfo *info = free_page_filter_info();
+	uint64_t how = input_number(input, 1);
 
-	free_page_filter_end_epoch();
+	MUST(!info == (world.no_balloon && world.no_object));
 	if (info) {
 		MUST(info->confirmed_pages <= info->reported_pages);
 		free(info->blocked_reason);
 		free(info);
 	}
-	if (input_number(input, 1) & 1)
+	/* Devices neither come nor go in a migration, objects do. */
+	if (how & 4)
+		(world.no_object ? plug_object : unplug_object)();
+	check_users();
+	/* The one that is ignored does not count. */
+	world.old_files = how >> 4 & 5;
+	MUST(free_page_filter_incoming(NULL) == (!fpf.users || !(world.old_files & 1)));
+	if (how & 8)
+		return;
+	free_page_filter_end_epoch();
+	if (how & 2)
+		(world.no_balloon ? plug_balloon : unplug_balloon)();
+	check_users();
+	if (how & 1)
 		free_page_filter_setup();
+}
+
+/* Whether there is something to do this with. */
+static bool possible(enum op op)
+{
+	switch (op) {
+	case OP_SYNC:
+	case OP_RAW:
+	case OP_RESPONSE:
+	case OP_EVENT:
+	case OP_TIMER:
+		return !world.no_object;
+	case OP_HINT:
+	case OP_FLUSH:
+		return !world.no_balloon;
+	default:
+		return true;
+	}
 }
 
 static void run_op(enum op op, struct input *input)
@@ -614,7 +719,7 @@ static void run_op(enum op op, struct input *input)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input input = { data, size };
-	static char name[] = "agent";
+	enum op op;
 
 	/* Not the statics within functions: they only say what was told before. */
 	memset(&fpf, 0, sizeof(fpf));
@@ -622,17 +727,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memset(&world, 0, offsetof(struct world, nr_named));
 	world.write_limit = 255;
 	world.confirms = 255;
-	memset(&object, 0, sizeof(object));
-	fpr_init(OBJECT(&object));
-	object.wait_first_ms = WAIT_MS;
-	fpr_set_chardev(OBJECT(&object), name, NULL);
-	fpr_complete((UserCreatable *)&object, NULL);
+	plug_object();
+	plug_balloon();
 	free_page_filter_setup();
 
-	while (input.len)
-		run_op((enum op)(input_number(&input, 1) % NR_OPS), &input);
+	while (input.len) {
+		op = (enum op)(input_number(&input, 1) % NR_OPS);
+		if (possible(op))
+			run_op(op, &input);
+	}
 
-	fpr_finalize(OBJECT(&object));
-	MUST(!fpf.report.free && !world.notifier && !world.epoch);
+	if (!world.no_object)
+		unplug_object();
+	if (!world.no_balloon)
+		unplug_balloon();
+	check_users();
 	return 0;
 }

@@ -8,6 +8,7 @@
 #ifndef FUZZ_QEMU_STAND_IN_H
 #define FUZZ_QEMU_STAND_IN_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,6 +23,7 @@
 #define GiB			((uint64_t)1 << 30)
 #define MIN(a, b)		((a) < (b) ? (a) : (b))
 #define MAX(a, b)		((a) > (b) ? (a) : (b))
+#define ROUND_DOWN(n, m)	((n) / (m) * (m))
 #define DIV_ROUND_UP(n, d)	(((n) + (d) - 1) / (d))
 #define QEMU_ALIGN_DOWN(n, m)	((n) / (m) * (m))
 #define ROUND_UP(n, m)		(((n) + (m) - 1) / (m) * (m))
@@ -172,6 +174,14 @@ static inline unsigned long find_next_bit(const unsigned long *map, unsigned lon
 	return nbits;
 }
 
+static inline unsigned long find_next_zero_bit(const unsigned long *map, unsigned long nbits,
+					       unsigned long nr)
+{
+	while (nr < nbits && map[nr / BITS_PER_LONG] >> nr % BITS_PER_LONG & 1)
+		nr++;
+	return nr;
+}
+
 #define find_first_bit(map, nbits)	find_next_bit(map, nbits, 0)
 
 static inline long bitmap_count_one(const unsigned long *map, unsigned long nbits)
@@ -307,18 +317,27 @@ typedef struct PrecopyNotifyData { int reason; } PrecopyNotifyData;
 typedef struct MigrationState {
 	int state;
 	uint64_t threshold_size;
-	int64_t iteration_start_time;
 } MigrationState;
 typedef struct MachineState { void *cgs; } MachineState;
 
+typedef struct MemoryRegion {
+	bool nonvolatile;
+	unsigned int kind;
+} MemoryRegion;
 typedef struct RAMBlock {
 	char idstr[8];
+	MemoryRegion *mr;
+	uint32_t flags;
 	unsigned long *bmap;
 	uint64_t used_length;
 	size_t page_size;
 	hwaddr gpa;
 	bool ignored;
+	bool had_content;
 } RAMBlock;
+
+#define RAM_PMEM			(1 << 5)
+#define memory_region_is_nonvolatile(mr)	((mr)->nonvolatile)
 
 extern MachineState *current_machine;
 
@@ -345,8 +364,11 @@ bool migrate_postcopy_ram(void);
 bool migrate_colo(void);
 bool migrate_background_snapshot(void);
 bool migrate_ram_is_ignored(RAMBlock *rb);
+int foreach_not_ignored_block(int (*func)(RAMBlock *rb, void *opaque), void *opaque);
 MigrationState *migrate_get_current(void);
 uint64_t migrate_downtime_limit(void);
+void migration_request_pass(int64_t ms);
+void migration_exclude_from_bandwidth(int64_t ms);
 int64_t qemu_clock_get_ms(int clock);
 int64_t get_clock(void);
 uint64_t ram_bytes_remaining(void);

@@ -48,6 +48,23 @@ static void kvm_fpr_foreach_slot(KVMState *s, KVMFprSlotFunc *func,
     }
 }
 
+/* Slots of all address spaces that overlap a range, each looked for once */
+typedef struct KVMFprSlots {
+    hwaddr start;
+    hwaddr end;
+    GPtrArray *slots;
+} KVMFprSlots;
+
+static void kvm_fpr_collect_slot(KVMSlot *slot, void *opaque)
+{
+    KVMFprSlots *range = opaque;
+
+    if (slot->start_addr < range->end &&
+        slot->start_addr + slot->memory_size > range->start) {
+        g_ptr_array_add(range->slots, slot);
+    }
+}
+
 typedef struct KVMFprAliasCheck {
     const KVMSlot *slot;
     bool aliased;
@@ -62,10 +79,20 @@ static void kvm_fpr_check_alias(KVMSlot *other, void *opaque)
                         other->start_addr, other->memory_size) ||
          ranges_overlap(slot->ram_start_offset, slot->memory_size,
                         other->ram_start_offset, other->memory_size)) &&
-        slot->start_addr - slot->ram_start_offset !=
-        other->start_addr - other->ram_start_offset) {
+        (slot->start_addr - slot->ram_start_offset !=
+         other->start_addr - other->ram_start_offset ||
+         other->flags & KVM_MEM_READONLY)) {
         check->aliased = true;
     }
+}
+
+static bool kvm_fpr_slot_is_ram(const KVMSlot *slot)
+{
+    ram_addr_t offset;
+    MemoryRegion *mr = memory_region_from_host(slot->ram, &offset);
+
+    return mr && memory_region_is_ram(mr) && !memory_region_is_rom(mr) &&
+           !memory_region_is_romd(mr);
 }
 
 /*
@@ -73,76 +100,66 @@ static void kvm_fpr_check_alias(KVMSlot *other, void *opaque)
  * KVM filters the page at this address in every address space, and looks for
  * writes nowhere else.  Both is the same thing only if all slots agree which
  * memory is at which address.
+ *
+ * What a guest writes to read-only memory does not go through KVM: it is
+ * ignored, or a device writes it, as pflash does what only SMM may.  KVM
+ * cannot say whether it was written, and a guest's OS that called it free would
+ * keep it from the destination.  So the guest must be able to write the memory
+ * wherever it sees it.
  */
 static bool kvm_fpr_slot_usable(KVMState *s, const KVMSlot *slot)
 {
     KVMFprAliasCheck check = { .slot = slot };
 
-    if (!slot->dirty_bmap || !(slot->flags & KVM_MEM_LOG_DIRTY_PAGES)) {
+    if (!slot->dirty_bmap || !(slot->flags & KVM_MEM_LOG_DIRTY_PAGES) ||
+        !kvm_fpr_slot_is_ram(slot)) {
         return false;
     }
     kvm_fpr_foreach_slot(s, kvm_fpr_check_alias, &check);
     return !check.aliased;
 }
 
-typedef struct KVMFprRun {
-    hwaddr start;
-    hwaddr end;
-} KVMFprRun;
-
-static void kvm_fpr_forget_run(KVMSlot *slot, void *opaque)
+/*
+ * Called with the memory slots locked: pages leave a slot's copy of the log.
+ * Bit n of @confirmed is the page at @gpa + n pages.
+ */
+static void kvm_fpr_forget(KVMSlot *slot, hwaddr gpa,
+                           const unsigned long *confirmed, unsigned long npages)
 {
-    const KVMFprRun *run = opaque;
     size_t psize = qemu_real_host_page_size();
-    hwaddr start = MAX(run->start, slot->start_addr);
-    hwaddr end = MIN(run->end, slot->start_addr + slot->memory_size);
+    hwaddr from = MAX(gpa, slot->start_addr);
+    hwaddr to = MIN(gpa + npages * psize,
+                    slot->start_addr + slot->memory_size);
+    unsigned long start, end, last;
 
-    if (slot->dirty_bmap && start < end) {
-        bitmap_clear(slot->dirty_bmap, (start - slot->start_addr) / psize,
-                     (end - start) / psize);
+    if (!slot->dirty_bmap || from >= to) {
+        return;
     }
-}
-
-/* Called with the memory slots locked */
-static void kvm_fpr_drop_confirmed(KVMState *s, KVMSlot *slot, hwaddr gpa,
-                                   const unsigned long *confirmed,
-                                   unsigned long npages, KVMFprDropFunc *drop)
-{
-    size_t psize = qemu_real_host_page_size();
-    unsigned long start, end;
-
-    for (start = find_first_bit(confirmed, npages); start < npages;
-         start = find_next_bit(confirmed, npages, end)) {
-        KVMFprRun run;
-
-        end = find_next_zero_bit(confirmed, npages, start);
-        run.start = gpa + start * psize;
-        run.end = gpa + end * psize;
-        kvm_fpr_foreach_slot(s, kvm_fpr_forget_run, &run);
-        drop(slot->ram + (run.start - slot->start_addr), run.end - run.start);
+    last = (to - gpa) / psize;
+    for (start = find_next_bit(confirmed, last, (from - gpa) / psize);
+         start < last; start = find_next_bit(confirmed, last, end)) {
+        end = find_next_zero_bit(confirmed, last, start);
+        bitmap_clear(slot->dirty_bmap,
+                     (gpa + start * psize - slot->start_addr) / psize,
+                     end - start);
     }
 }
 
 /* Called with the memory slots locked */
 static int kvm_fpr_set_slot(KVMState *s, KVMSlot *slot, KVMFprReport *report,
-                            KVMFprDropFunc *drop)
+                            const GPtrArray *range, KVMFprDropFunc *drop)
 {
     size_t psize = qemu_real_host_page_size();
     hwaddr start = MAX(report->base + report->first * psize, slot->start_addr);
     hwaddr end = MIN(report->base + report->end * psize,
                      slot->start_addr + slot->memory_size);
-    unsigned long npages;
+    unsigned long npages = (end - start) / psize;
     struct kvm_fpr_bitmap arg = {};
     int ret;
 
-    if (start >= end || !kvm_fpr_slot_usable(s, slot)) {
-        return 0;
-    }
-
-    npages = (end - start) / psize;
     bitmap_copy_with_src_offset(report->part, report->free,
                                 (start - report->base) / psize, npages);
-    if (bitmap_empty(report->part, npages)) {
+    if (bitmap_empty(report->part, npages) || !kvm_fpr_slot_usable(s, slot)) {
         return 0;
     }
     bitmap_zero(report->confirmed, npages);
@@ -167,7 +184,11 @@ static int kvm_fpr_set_slot(KVMState *s, KVMSlot *slot, KVMFprReport *report,
         return ret;
     }
 
-    kvm_fpr_drop_confirmed(s, slot, start, report->confirmed, npages, drop);
+    for (unsigned int i = 0; i < range->len; i++) {
+        kvm_fpr_forget(g_ptr_array_index(range, i), start, report->confirmed,
+                       npages);
+    }
+    drop(slot->ram + (start - slot->start_addr), report->confirmed, npages);
     return 0;
 }
 
@@ -202,13 +223,23 @@ int kvm_fpr_arm(uint64_t *epoch)
 int kvm_fpr_set_bitmap(KVMFprReport *report, KVMFprDropFunc *drop)
 {
     KVMState *s = kvm_state;
-    KVMMemoryListener *kml = s->as[KVM_FPR_AS].ml;
+    size_t psize = qemu_real_host_page_size();
+    g_autoptr(GPtrArray) slots = g_ptr_array_new();
+    KVMFprSlots range = {
+        .start = report->base + report->first * psize,
+        .end = report->base + report->end * psize,
+        .slots = slots,
+    };
     int ret = 0;
 
+    RCU_READ_LOCK_GUARD();
     kvm_slots_lock();
-    for (unsigned int i = 0; i < kml->nr_slots_allocated; i++) {
-        if (kml->slots[i].memory_size) {
-            int err = kvm_fpr_set_slot(s, &kml->slots[i], report, drop);
+    kvm_fpr_foreach_slot(s, kvm_fpr_collect_slot, &range);
+    for (unsigned int i = 0; i < slots->len; i++) {
+        KVMSlot *slot = g_ptr_array_index(slots, i);
+
+        if (slot->as_id == KVM_FPR_AS) {
+            int err = kvm_fpr_set_slot(s, slot, report, slots, drop);
 
             /* A slot that is newer than the epoch does not spoil the others. */
             ret = err ?: ret;

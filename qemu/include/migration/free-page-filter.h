@@ -16,11 +16,18 @@
 /* For the device that receives hints */
 
 /**
- * free_page_filter_enable: a device with free-page-filter=on was realized
+ * free_page_filter_enable: one more device or object uses the filter
  *
- * Warns if this machine cannot use the filter.
+ * Warns if this machine cannot use the filter.  Called with the BQL held,
+ * before it calls any of the others.
  */
 void free_page_filter_enable(void);
+
+/**
+ * free_page_filter_disable: a device or object that has enabled it is gone
+ *
+ * Ends the epoch if it was the last one.  Called with the BQL held.
+ */
 void free_page_filter_disable(void);
 
 /**
@@ -103,6 +110,19 @@ void free_page_filter_report_done(uint64_t epoch, bool complete);
 void free_page_filter_setup(void);
 
 /**
+ * free_page_filter_incoming: whether this machine may receive a migration
+ *
+ * A page that the source drops, and has not sent before, shows what the memory
+ * held here.  The source does not tell that it filters, but both ends are
+ * mostly configured alike.  So this looks whether this machine has users of the
+ * filter.
+ *
+ * Returns false, with an error, if some of its memory is a file that had
+ * content.
+ */
+bool free_page_filter_incoming(Error **errp);
+
+/**
  * free_page_filter_end_epoch: a bitmap sync begins, or the migration ends
  *
  * Discards the hints that are outstanding and waits until nobody drops pages
@@ -139,29 +159,16 @@ bool free_page_filter_waits(void);
  *
  * The report of the bitmap sync before decides whether so little is left that
  * the guest could be stopped: where that is near, wait for it, for a bounded
- * time.  The first time that it is so little, ask for one more round.  In it
+ * time.  The first time that it is so little, ask for one more pass.  In it
  * the pages that the report did not drop are sent while the guest still runs,
  * so that it stands still only for what it wrote meanwhile.  Once in a
  * migration, for it may be by chance that so little was left.  Reports are not
  * waited for after one did not come in time, until one does.
  * Called like free_page_filter_before_pages(), after a bitmap sync.
  *
- * Returns what is still to be sent, or, for one more round, just so much that
- * the guest is not stopped.
+ * Returns what is still to be sent now.
  */
 uint64_t free_page_filter_pending_exact(uint64_t remaining);
-
-/**
- * free_page_filter_pending_estimate: stay in the last round until all is sent
- * @remaining: size of the pages that are still to be sent, in bytes
- *
- * It ends after the downtime limit at the latest.  The next bitmap sync comes
- * after it.  Called by the migration thread.
- *
- * Returns @remaining, or, while the round lasts, at least so much that it goes
- * on.
- */
-uint64_t free_page_filter_pending_estimate(uint64_t remaining);
 
 /* For query-migrate and "info migrate" */
 

@@ -35,8 +35,12 @@ typedef struct KVMFprReport {
     uint64_t nr_confirmed;
 } KVMFprReport;
 
-/* Called for every run of confirmed pages, with KVM's memory slots locked. */
-typedef void KVMFprDropFunc(void *host, size_t size);
+/*
+ * Bit n of @confirmed is the page at @host + n pages of the host's page size.
+ * All of them lie in one block of RAM.  Called with KVM's memory slots locked.
+ */
+typedef void KVMFprDropFunc(void *host, const unsigned long *confirmed,
+                            unsigned long npages);
 
 /**
  * kvm_fpr_blocked: why this machine cannot use the filter
