@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""QEMUs without a guest's system: a boot sector that writes to some pages, and an agent in
+this process that answers for it. Where only QEMU's own part is looked at, that is enough."""
+
+import contextlib
+import socket
+import struct
+import subprocess
+import threading
+import zlib
+from pathlib import Path
+from typing import Any, Iterator, Optional, Sequence
+
+from ..common.errors import LabError
+from .agents.misbehaving import CHUNK_PAGES, REQUEST_LEN, chunk, response
+from .qmp import Qmp
+from .waiting import wait_until
+
+MIB = 1 << 20
+GIB = 1 << 30
+MEMORY_MIB = 192
+PAGE = 4096
+SECTOR = 512
+# Real mode: increment a byte in each page of [0x10000, 0x90000), for ever.
+WRITER = bytes.fromhex(
+    "b80010"    # mov ax, 0x1000
+    "8ed8"      # mov ds, ax
+    "fe060000"  # inc byte [0]
+    "050001"    # add ax, 0x100
+    "3d0090"    # cmp ax, 0x9000
+    "72f2"      # jb to the second
+    "ebed")     # jmp to the first
+WRITTEN = 0x10000  # the first of these pages
+WRITTEN_PAGES = 128
+SIGNATURE = 0x55AA
+ENDED = ("completed", "failed", "cancelled")
+REPORT = {"qom_type": "free-page-report", "id": "report0", "chardev": "agent"}
+EVENTS = ("migration_request_pass", "migrate_pending_exact", "migration_thread_low_pending")
+
+
+def all_above_free(tag: int) -> bytes:
+    """A whole report: all from 128 MiB on, up to 4 GiB, is free. What the firmware needs is below."""
+    header = response(tag, 4 * GIB // PAGE)
+    seed = struct.unpack("<I", header[-4:])[0]
+    firsts = range(CHUNK_PAGES, 4 * GIB // PAGE, CHUNK_PAGES)
+    end = struct.pack("<IIQ", 0x45525046, len(firsts), len(firsts) * CHUNK_PAGES)
+    return (header + b"".join(chunk(seed, first, CHUNK_PAGES) for first in firsts) + end +
+            struct.pack("<I", zlib.crc32(end, seed)))
+
+
+class LyingAgent:
+    """It says that all memory but the lowest is free, whatever is there."""
+
+    def __init__(self, path: Path) -> None:
+        self._server = socket.socket(socket.AF_UNIX)
+        self._server.bind(str(path))
+        self._server.listen()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._server.accept()
+            except OSError:
+                return  # it has ended
+            with connection, contextlib.suppress(OSError):
+                while request := connection.recv(REQUEST_LEN, socket.MSG_WAITALL):
+                    tag = struct.unpack("<Q", request[8:16])[0]
+                    connection.sendall(all_above_free(tag))
+
+    def end(self) -> None:
+        """Stop answering."""
+        self._server.close()
+
+
+def boot_sector() -> bytes:
+    """A disk that the firmware boots."""
+    return (WRITER.ljust(SECTOR - 2, b"\0") + struct.pack(">H", SIGNATURE)).ljust(MIB, b"\0")
+
+
+class Bare:
+    """One of them, with KVM. Its directory is made; there may be an agent at its path "agent"."""
+
+    def __init__(self, qemu: Path, directory: Path, *arguments: str) -> None:
+        directory.mkdir(exist_ok=True)
+        self.directory = directory
+        (directory / "disk").write_bytes(boot_sector())
+        self._stderr = directory / "stderr"
+        with self._stderr.open("wb") as stderr:
+            self._process = subprocess.Popen(
+                [str(qemu / "qemu-system-x86_64"), "-nodefaults", "-no-user-config", "-display", "none",
+                 "-L", str(qemu / "pc-bios"), "-accel", "kvm", "-cpu", "host,-xsave,-svm,-vmx",
+                 "-m", f"{MEMORY_MIB}M", "-drive", f"file={directory}/disk,format=raw,if=ide",
+                 "-object", "iothread,id=io0", "-qmp", f"unix:{directory}/qmp,server=on,wait=off",
+                 *(word for event in EVENTS for word in ("-trace", f"enable={event}")),
+                 "-trace", f"file={directory}/trace",
+                 *arguments],
+                stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr)
+        wait_until("QEMU has a monitor", lambda: (directory / "qmp").exists() or not self.alive())
+        if not self.alive():
+            raise LabError(f"QEMU did not start: {self.said()}")
+        try:
+            self.qmp = Qmp(str(directory / "qmp"))
+        except OSError as error:
+            raise LabError(f"QEMU did not start: {error}; {self.said()}") from error
+
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process.poll() is None
+
+    def status_of_end(self) -> Optional[int]:
+        """What it has ended with, if it has."""
+        return self._process.poll()
+
+    def said(self) -> str:
+        """All of stderr."""
+        return self._stderr.read_text(errors="replace").strip() or "it says nothing"
+
+    def end(self) -> None:
+        """Kill it."""
+        self._process.kill()
+        self._process.wait()
+
+    def memory(self, address: int, size: int) -> bytes:
+        """Guest-physical memory."""
+        path = self.directory / "memory"
+        self.qmp.execute("pmemsave", val=address, size=size, filename=str(path))
+        return path.read_bytes()
+
+    def wait_written(self) -> None:
+        """Until the boot sector is at its work."""
+        first = self.memory(WRITTEN, 1)
+        wait_until("the boot sector writes", lambda: self.memory(WRITTEN, 1) != first)
+
+    def status(self) -> str:
+        """The migration's, "" if there was none."""
+        return self.qmp.execute("query-migrate").get("status", "")
+
+    def migrate(self, uri: str = "exec:cat > /dev/null") -> dict[str, Any]:
+        """To its end, which must be a good one; what query-migrate says then."""
+        self.qmp.execute("migrate", uri=uri)
+        wait_until("the migration has ended", lambda: self.status() in ENDED)
+        info = self.qmp.execute("query-migrate")
+        if info["status"] != "completed":
+            raise LabError(f"the migration has {info['status']}: {info.get('error-desc', 'no reason given')}")
+        return info
+
+    def events(self) -> list[str]:
+        """Names of the trace events there were, in order."""
+        lines = (self.directory / "trace").read_text(errors="replace").splitlines()
+        return [name for line in lines for name in EVENTS if f":{name} " in line or line.startswith(f"{name} ")]
+
+
+@contextlib.contextmanager
+def bare(qemu: Path, directory: Path, *arguments: str, agent: bool = True) -> Iterator[Bare]:
+    """One that ends with the block, and its agent with it."""
+    directory.mkdir()
+    liar = LyingAgent(directory / "agent") if agent else None
+    extra: Sequence[str] = ("-chardev", f"socket,id=agent,path={directory}/agent") if agent else ()
+    machine = None
+    try:
+        machine = Bare(qemu, directory, *extra, *arguments)
+        yield machine
+    except (LabError, OSError) as error:
+        raise LabError(f"{error}; QEMU's status {machine and machine.status_of_end()}, {machine and machine.said()}"
+                       ) from error
+    finally:
+        if machine:
+            machine.end()
+        if liar:
+            liar.end()
+
