@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* fprctl filter: arm, take a report, hand it over; here, one that the guest is asked for. */
+/* fprctl filter: a round with one of the sources, or one after the other with a guest. */
 #include <err.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -9,15 +9,11 @@
 
 #include "bitmap.h"
 #include "clock.h"
-#include "filter.h"
-#include "filter_file.h"
-#include "filter_pagemap.h"
-#include "guest_endpoint.h"
-#include "guest_owner.h"
 #include "kvm_debugfs.h"
 #include "message.h"
-#include "receive_report.h"
-#include "result.h"
+#include "source_file.h"
+#include "source_guest.h"
+#include "source_pagemap.h"
 #include "stop.h"
 #include "verbs.h"
 #include "vm.h"
@@ -25,24 +21,8 @@
 #define DEFAULT_TIMEOUT_S	10
 #define DEFAULT_MAX_MEMORY	(16ULL << 40)
 
-/* Everything that filter was asked for, and the epoch that it has to end. */
-struct filter_job {
-	struct filter filter;
-	struct guest_endpoint guest;
-	bool trust_endpoint;
-	struct receive_limits limits;
-	uint64_t watch_s;	/* 0: once */
-	bool json;
-	uint64_t epoch;		/* 0: none */
-};
-
-struct filter_round {
-	struct filter_range range;
-	struct received_report report;
-	uint64_t arm_us;
-	uint64_t set_us;
-	bool lasting;		/* it failed, and so will the next one */
-};
+/* Bits of as much memory. */
+#define MAX_MAP_BYTES		((size_t)512 << 20)
 
 static enum fpr_status parse_limits(const struct cli_args *args, struct receive_limits *limits)
 {
@@ -64,142 +44,26 @@ static enum fpr_status parse_limits(const struct cli_args *args, struct receive_
 	return status;
 }
 
-static enum fpr_status parse_options(const struct cli_args *args, struct filter_job *job)
+static enum fpr_status run_round(const struct cli_args *args, const struct filter *filter,
+				 const struct filter_source *source, void *opaque,
+				 struct filter_round *round)
 {
-	const char *guest = args->option[OPT_GUEST];
-	enum fpr_status status;
+	enum fpr_status status = filter_round_run(filter, source, opaque, round);
 
-	if (!guest) {
-		warnx("filter: give --guest ENDPOINT, where to ask the guest");
-		return FPR_USAGE;
-	}
-	job->json = args->option[OPT_JSON];
-	job->trust_endpoint = args->option[OPT_TRUST_ENDPOINT];
-	status = guest_endpoint_parse(&job->guest, guest);
 	if (!status)
-		status = parse_limits(args, &job->limits);
-	if (!status)
-		status = cli_seconds("--watch", args->option[OPT_WATCH], &job->watch_s);
+		filter_round_print(stdout, round, args->option[OPT_JSON],
+				   args->option[OPT_WATCH]);
 	return status;
-}
-
-static void end_epoch(struct filter_job *job)
-{
-	if (job->epoch)
-		filter_abandon(&job->filter, job->epoch);
-	job->epoch = 0;
-}
-
-static enum fpr_status arm(struct filter_job *job, struct filter_round *round)
-{
-	enum fpr_status status;
-
-	status = filter_arm(&job->filter, &round->range.epoch, &round->arm_us);
-	if (status)
-		round->lasting = true;
-	else
-		job->epoch = round->range.epoch;
-	return status;
-}
-
-static enum fpr_status hand_over(const struct filter_job *job, struct filter_round *round)
-{
-	struct filter_range *range = &round->range;
-
-	range->report = round->report.bits;
-	range->size = round->report.end * (uint64_t)sysconf(_SC_PAGESIZE);
-	return filter_set(&job->filter, range, &stop_signal, &round->set_us);
-}
-
-static enum fpr_status filter_once(struct filter_job *job, struct filter_round *round,
-				   const struct guest_link *guest)
-{
-	enum fpr_status status = arm(job, round);
-
-	if (status)
-		return status;
-	status = receive_report(&round->report, guest, job->epoch, &job->limits,
-				&round->lasting);
-	if (!status)
-		status = hand_over(job, round);
-	receive_release(&round->report);
-	if (status)
-		end_epoch(job);
-	return status;
-}
-
-/* Whose the endpoint is cannot become another in a later round that does better. */
-static enum fpr_status open_guest(const struct filter_job *job, int *fd, bool *lasting)
-{
-	enum fpr_status status = FPR_OK;
-
-	*lasting = true;
-	if (!job->trust_endpoint)
-		status = guest_owner_check_cid(&job->guest, &job->filter.vm);
-	if (status)
-		return status;
-	status = guest_endpoint_open(&job->guest, fd);
-	if (status) {
-		*lasting = status == FPR_USAGE;
-		return status;
-	}
-	if (!job->trust_endpoint)
-		status = guest_owner_check_peer(&job->guest, *fd, &job->filter.vm);
-	if (status)
-		close(*fd);
-	else
-		*lasting = false;
-	return status;
-}
-
-/* ARM comes last of what can fail early: it ends another's epoch and costs the guest faults. */
-static enum fpr_status run_round(struct filter_job *job, struct filter_round *round)
-{
-	struct guest_link guest = { .name = job->guest.name };
-	enum fpr_status status;
-
-	*round = (struct filter_round) { 0 };
-	status = filter_check(&job->filter);
-	if (status) {
-		round->lasting = true;
-		return status;
-	}
-	status = open_guest(job, &guest.fd, &round->lasting);
-	if (status)
-		return status;
-	status = filter_once(job, round, &guest);
-	close(guest.fd);
-	return status;
-}
-
-static void print_round(const struct filter_job *job, const struct filter_round *round)
-{
-	const struct result results[] = {
-		{ "epoch", "epoch", NULL, round->range.epoch },
-		{ "spanned_pages", "memory spans", "pages", round->report.nr_pages },
-		{ "reported_pages", "reported", "pages", round->report.nr_free },
-		{ "filtered_pages", "filtered (each address space counted)", "pages", round->range.nr_filtered },
-		{ "confirmed_pages", "confirmed", "pages", round->range.nr_confirmed },
-		{ "response_bytes", "response", "bytes", round->report.bytes },
-		{ "arm_us", "arm took", "us", round->arm_us },
-		{ "report_us", "report took", "us", round->report.us },
-		{ "set_us", "set took", "us", round->set_us },
-		{ 0 }
-	};
-
-	if (job->watch_s && !job->json)
-		result_print_line(stdout, results);
-	else
-		result_print(stdout, results, job->json);
 }
 
 /* The same error of one round after the other is said once. */
-static void say_left_out(const struct filter_job *job)
+static void say_left_out(const struct source_guest *guest)
 {
 	unsigned int nr = message_left_out();
 
 	if (nr)
-		warnx("%s: that was said once, and is over after %u more rounds", job->guest.name, nr);
+		warnx("%s: that was said once, and is over after %u more rounds",
+		      guest->endpoint.name, nr);
 }
 
 /* Until the next round begins; an error: there is none. */
@@ -212,57 +76,124 @@ static enum fpr_status wait_for_round(uint64_t when_us)
 }
 
 /* Until a signal comes or there is no sense in going on. */
-static enum fpr_status watch(struct filter_job *job)
+static enum fpr_status watch(const struct cli_args *args, const struct filter *filter,
+			     struct source_guest *guest, uint64_t watch_s)
 {
 	struct filter_round round = { 0 };
 	enum fpr_status status = FPR_OK;
-	uint64_t start;
+	uint64_t start, epoch = 0;
 
 	message_say_once(true);
 	while (!stop_signal) {
 		start = clock_us();
-		status = run_round(job, &round);
+		round = (struct filter_round) { 0 };
+		status = filter_round_run(filter, &guest_source, guest, &round);
 		if (!status) {
-			say_left_out(job);
-			print_round(job, &round);
+			say_left_out(guest);
+			filter_round_print(stdout, &round, args->option[OPT_JSON], true);
 		}
+		/* One that ARM did not end before is still current. */
+		if (round.range.epoch)
+			epoch = status ? 0 : round.range.epoch;
 		/* main() says what is wrong with stdout. */
 		if (round.lasting || fflush(stdout))
 			break;
-		status = wait_for_round(start + job->watch_s * 1000000);
+		status = wait_for_round(start + watch_s * 1000000);
 		if (status)
 			break;
 	}
-	end_epoch(job);
+	if (epoch)
+		filter_abandon(filter, epoch);
 	/* What is wrong for good is said whatever came besides. */
 	return stop_signal && !round.lasting ? FPR_OK : status;
 }
 
-static enum fpr_status run_once(struct filter_job *job)
+static enum fpr_status run_guest(const struct cli_args *args)
 {
-	struct filter_round round;
-	enum fpr_status status = run_round(job, &round);
+	struct source_guest guest = { .trust = args->option[OPT_TRUST_ENDPOINT] };
+	struct filter_round round = { 0 };
+	struct filter filter;
+	enum fpr_status status;
+	uint64_t watch_s = 0;
 
+	if (!args->option[OPT_GUEST]) {
+		warnx("filter: give --guest ENDPOINT, where to ask the guest");
+		return FPR_USAGE;
+	}
+	status = guest_endpoint_parse(&guest.endpoint, args->option[OPT_GUEST]);
 	if (!status)
-		print_round(job, &round);
+		status = parse_limits(args, &guest.limits);
+	if (!status)
+		status = cli_seconds("--watch", args->option[OPT_WATCH], &watch_s);
+	if (!status)
+		status = filter_open(&filter, args->operand[0]);
+	if (status)
+		return status;
+	/* Of a guest or a reader that goes away, write() tells. */
+	signal(SIGPIPE, SIG_IGN);
+	if (!watch_s)
+		return run_round(args, &filter, &guest_source, &guest, &round);
+	stop_catch();
+	return watch(args, &filter, &guest, watch_s);
+}
+
+static enum fpr_status run_file(const struct cli_args *args)
+{
+	struct source_file file = { .path = args->option[OPT_SOURCE] };
+	struct filter_round round = { 0 };
+	struct filter filter;
+	enum fpr_status status;
+
+	status = cli_epoch(args, &round.range.epoch);
+	if (!status)
+		status = bitmap_parse_format("--from", args->option[OPT_FROM], &file.format);
+	/* What is wrong with the file is found before the VM is looked for. */
+	if (!status)
+		status = source_file_open(&file, &round.range.epoch);
+	if (!status)
+		status = filter_open(&filter, args->operand[0]);
+	if (!status)
+		status = run_round(args, &filter, &file_source, &file, &round);
+	source_file_release(&file);
 	return status;
 }
 
-static enum fpr_status filter_guest_run(const struct cli_args *args)
+static enum fpr_status parse_map(const struct cli_args *args, struct guest_map *map)
 {
-	struct filter_job job = { 0 };
 	enum fpr_status status;
 
-	status = parse_options(args, &job);
+	if (!args->option[OPT_ZERO_DESTINATION]) {
+		warnx("filter: --source pagemap loses pages where the destination does not read as zero: give --zero-destination if it does, see fprctl-filter(8)");
+		return FPR_USAGE;
+	}
+	if (!args->option[OPT_MAP]) {
+		warnx("filter: --source pagemap needs --map GPA:HVA:SIZE, where the guest's memory is: see fprctl-filter(8)");
+		return FPR_USAGE;
+	}
+	status = guest_map_parse(map, args->option[OPT_MAP]);
+	if (!status && pagemap_bytes(map) > MAX_MAP_BYTES) {
+		warnx("--map: it spans more than 16T");
+		status = FPR_USAGE;
+	}
+	return status;
+}
+
+static enum fpr_status run_pagemap(const struct cli_args *args)
+{
+	struct source_pagemap source = { .pagemap = { .fd = -1 } };
+	struct filter_round round = { 0 };
+	struct filter filter;
+	enum fpr_status status;
+
+	status = parse_map(args, &source.map);
 	if (!status)
-		status = filter_open(&job.filter, args->operand[0]);
-	if (status)
-		return status;
-	stop_catch();
-	stop_on_end_of(job.filter.vm.pidfd);
-	/* Of a guest or a reader that goes away, write() tells. */
-	signal(SIGPIPE, SIG_IGN);
-	return job.watch_s ? watch(&job) : run_once(&job);
+		status = source_pagemap_open(&source, args->operand[0]);
+	if (!status)
+		status = filter_open(&filter, args->operand[0]);
+	if (!status)
+		status = run_round(args, &filter, &pagemap_source, &source, &round);
+	source_pagemap_release(&source);
+	return status;
 }
 
 /* What each option is for. */
@@ -298,15 +229,15 @@ static enum fpr_status check_options(const struct cli_args *args, const char *so
 	return FPR_OK;
 }
 
-static enum fpr_status run_filter(const struct cli_args *args)
+static enum fpr_status run(const struct cli_args *args)
 {
 	static const struct {
 		const char *name;
 		enum fpr_status (*run)(const struct cli_args *args);
 	} sources[] = {
-		{ "guest", filter_guest_run },
-		{ "pagemap", filter_pagemap_run },
-		{ "FILE", filter_file_run },
+		{ "guest", run_guest },
+		{ "pagemap", run_pagemap },
+		{ "FILE", run_file },
 	};
 	const char *name = args->option[OPT_SOURCE];
 	enum fpr_status status;
@@ -340,7 +271,7 @@ const struct cli_verb filter_verb = {
 	.max_operands = 1,
 	.summary = "Drop a guest's free pages from its dirty log",
 	.options = filter_options,
-	.run = run_filter,
+	.run = run,
 	.details =
 "Begins an epoch, takes a report, and hands it over when all of it has come and\n"
 "is right. Else the epoch ends, and nothing is dropped. The source is one of\n"

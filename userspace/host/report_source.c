@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "report_source.h"
+#include "stop.h"
 
 /*
  * 32 TiB of guest memory with pages of 4 KiB.  A source without an end, like
@@ -174,7 +175,7 @@ static enum fpr_status wait_command(const struct report_source *source, pid_t pi
 	int status;
 
 	while (waitpid(pid, &status, 0) < 0) {
-		if (errno != EINTR) {
+		if (errno != EINTR || stop_signal) {
 			warn("%s", source->name);
 			return FPR_ERROR;
 		}
@@ -229,6 +230,9 @@ static enum fpr_status read_to_end(const struct report_source *source,
 			return FPR_OK;
 		} else if (errno != EINTR) {
 			warn("%s", source->name);
+			return FPR_ERROR;
+		} else if (stop_signal) {
+			warnx("%s: stopped by a signal: nothing was filtered", source->name);
 			return FPR_ERROR;
 		}
 	}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Pages that the guest tells when it is asked. */
+#ifndef FPRCTL_SOURCE_GUEST_H
+#define FPRCTL_SOURCE_GUEST_H
+
+#include "filter_round.h"
+#include "guest_endpoint.h"
+#include "receive_report.h"
+
+/**
+ * struct source_guest - where to ask
+ * @endpoint: from guest_endpoint_parse()
+ * @trust: also where the endpoint is known to be another VM's
+ * @limits: what it may cost
+ *
+ * The rest is the source's own.
+ */
+struct source_guest {
+	struct guest_endpoint endpoint;
+	bool trust;
+	struct receive_limits limits;
+
+	struct guest_link link;
+	bool is_open;
+	struct received_report report;
+};
+
+/* Its @opaque is a struct source_guest. */
+extern const struct filter_source guest_source;
+
+#endif
