@@ -2,10 +2,16 @@
 """How pages may be sent, as features like those of feature.py that not every migration
 can have."""
 
+from typing import Any
+
+from ...common.errors import LabError
 from ..qmp import Qmp
+from ..waiting import wait_until
 from .feature import Ends, Feature, Side
 
 PATIENCE_MS = 10000  # the most that QEMU takes
+SLOW = 8 << 20  # bytes a second: it then takes longer than what is done beside it
+FAST = 1 << 40
 
 
 def reports(qmp: Qmp) -> bool:
@@ -19,6 +25,33 @@ def wait_for_report(source: Side) -> None:
         source.qmp.execute("qom-set", path="/objects/report0", property="wait-first-report", value=PATIENCE_MS)
 
 
+def measure_dirty_rate(qmp: Qmp) -> None:
+    """Let QEMU begin to read, and clear, the dirty log for a second purpose."""
+    qmp.execute("calc-dirty-rate", calc_time=1, mode="dirty-bitmap")
+
+
+def dirty_rate(qmp: Qmp) -> dict[str, Any]:
+    """What came of it."""
+    return qmp.execute("query-dirty-rate")
+
+
+def measure_again(qmp: Qmp) -> None:
+    """The measurement that had begun before the migration ends in it, and so does a whole one."""
+    for end in ("first", "second"):
+        wait_until(f"the {end} dirty rate is measured", lambda: dirty_rate(qmp)["status"] == "measured")
+        if end == "first":
+            measure_dirty_rate(qmp)
+    qmp.execute("migrate-set-parameters", max_bandwidth=FAST)
+
+
+def check_dirty_rate(ends: Ends) -> str:
+    """While pages were dropped."""
+    dropped = ends.info.get("free-page-filter", {}).get("dropped-pages", 0)
+    if not dropped:
+        raise LabError("no page was dropped")
+    return f"{dirty_rate(ends.source.qmp)['dirty-rate']} MiB/s written"
+
+
 def check_zero_copy(ends: Ends) -> str:
     """Whether the kernel did without copying, which it says for each of QEMU's flushes."""
     ram = ends.info["ram"]
@@ -28,6 +61,8 @@ def check_zero_copy(ends: Ends) -> str:
 
 
 SENDING_FEATURES = {feature.name: feature for feature in (
+    Feature("dirty-rate", parameters={"max-bandwidth": SLOW}, before=measure_dirty_rate, during=measure_again,
+            loaded=check_dirty_rate),
     Feature("patience", ready=wait_for_report),
     Feature("zero-copy-send", capabilities=("multifd", "zero-copy-send"), parameters={"multifd-channels": 2}, tcp=True,
             loaded=check_zero_copy, excludes=("xbzrle", "file", "mapped-ram")),
