@@ -283,6 +283,8 @@ const struct cli_verb filter_verb = {
 "ENDPOINT is one of\n"
 "  unix:PATH        a socket, such as that of QEMU's chardev of a virtserialport\n"
 "  vsock:CID:PORT   the guest's CID, and where fprctl report listens there\n"
+"  vsock-unix:PATH:PORT   the same, where the VMM gives the guest's vsock as a\n"
+"                   unix socket, as Firecracker and Cloud Hypervisor do\n"
 "  the path of a character device, such as a pty of QEMU\n"
 "The answer of another VM's guest would lose pages. So a socket is refused\n"
 "that was made by a process with another VM, and a CID that another VM's process\n"

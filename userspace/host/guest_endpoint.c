@@ -3,31 +3,62 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/vm_sockets.h>
+#include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "cli.h"
+#include "clock.h"
 #include "guest_endpoint.h"
+#include "stop.h"
 
-static enum fpr_status parse_socket(struct guest_endpoint *guest)
+#define UNIX		"unix:"
+#define VSOCK_UNIX	"vsock-unix:"
+
+/* "OK " and a number of 32 bits, with room for what is quoted if it is neither. */
+#define ANSWER_MAX	80
+
+/* Takes a path of @len characters. */
+static enum fpr_status set_socket(struct guest_endpoint *guest, const char *path, size_t len)
 {
-	size_t max = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
-
-	guest->socket = guest->name + strlen("unix:");
-	if (*guest->socket && strlen(guest->socket) <= max)
+	if (len && len < sizeof(guest->socket)) {
+		memcpy(guest->socket, path, len);
 		return FPR_OK;
-	warnx("%s: give unix:PATH, where PATH has 1 to %zu characters", guest->name, max);
+	}
+	warnx("%s: give %s, where PATH has 1 to %zu characters", guest->name,
+	      guest->is_vsock_unix ? "vsock-unix:PATH:PORT" : "unix:PATH",
+	      sizeof(guest->socket) - 1);
 	return FPR_USAGE;
+}
+
+static enum fpr_status parse_vsock_unix(struct guest_endpoint *guest)
+{
+	const char *path = guest->name + strlen(VSOCK_UNIX);
+	const char *colon = strrchr(path, ':');
+	uint64_t port;
+
+	guest->is_vsock_unix = true;
+	if (!colon || cli_number(colon + 1, NULL, &port) || port >= UINT_MAX) {
+		warnx("%s: give vsock-unix:PATH:PORT with the port at which the guest listens, such as vsock-unix:/run/vm.vsock:999",
+		      guest->name);
+		return FPR_USAGE;
+	}
+	guest->port = (unsigned int)port;
+	return set_socket(guest, path, (size_t)(colon - path));
 }
 
 enum fpr_status guest_endpoint_parse(struct guest_endpoint *guest, const char *name)
 {
 	*guest = (struct guest_endpoint) { .name = name };
-	if (!strncmp(name, "unix:", strlen("unix:")))
-		return parse_socket(guest);
+	if (!strncmp(name, UNIX, strlen(UNIX)))
+		return set_socket(guest, name + strlen(UNIX), strlen(name) - strlen(UNIX));
+	if (!strncmp(name, VSOCK_UNIX, strlen(VSOCK_UNIX)))
+		return parse_vsock_unix(guest);
 	if (endpoint_parse(&guest->endpoint, name) ||
 	    (guest->endpoint.is_vsock && guest->endpoint.cid == VMADDR_CID_ANY)) {
 		warnx("%s: give vsock:CID:PORT with the guest's CID, such as vsock:3:999", name);
@@ -61,6 +92,107 @@ static enum fpr_status open_socket(const struct guest_endpoint *guest, int *fd)
 	return FPR_ERROR;
 }
 
+/* Whether a line of the VMM says that the guest is connected: "OK NUMBER". */
+static bool is_ok(const char *line)
+{
+	uint64_t number;
+
+	return !strncmp(line, "OK ", 3) && !cli_number(line + 3, NULL, &number);
+}
+
+static enum fpr_status wait_for_answer(const struct guest_endpoint *guest, int fd,
+				       uint64_t until_us)
+{
+	switch (stop_wait(fd, POLLIN, until_us)) {
+	case STOP_READY:
+		return FPR_OK;
+	case STOP_TIME_OVER:
+		warnx("%s: no whole answer to CONNECT in time: is that the socket of a guest's vsock?",
+		      guest->name);
+		break;
+	case STOP_SIGNALLED:
+		warnx("%s: stopped by a signal: nothing was filtered", guest->name);
+		break;
+	case STOP_PROCESS_ENDED:
+		warnx("%s: the VM is gone: its process has ended", guest->name);
+		break;
+	}
+	return FPR_ERROR;
+}
+
+/*
+ * Reads one line, and nothing of what follows, which is the guest's.  @line: ANSWER_MAX + 1
+ * bytes; what is longer is cut there.
+ */
+static enum fpr_status read_answer(const struct guest_endpoint *guest, int fd, uint64_t until_us,
+				   char *line)
+{
+	enum fpr_status status;
+	size_t len = 0;
+	ssize_t n;
+
+	while (len < ANSWER_MAX) {
+		status = wait_for_answer(guest, fd, until_us);
+		if (status)
+			return status;
+		n = read(fd, line + len, 1);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			continue;
+		if (n <= 0) {
+			warnx("%s: closed instead of an answer to CONNECT: does the guest listen at port %u?",
+			      guest->name, guest->port);
+			return FPR_ERROR;
+		}
+		if (line[len] == '\n')
+			break;
+		/* A NUL would end the line for who looks at it. */
+		if (!line[len])
+			line[len] = '?';
+		len++;
+	}
+	line[len] = '\0';
+	return FPR_OK;
+}
+
+/*
+ * As Firecracker, Cloud Hypervisor and vhost-device-vsock have it: whoever connects says to
+ * which port, is told so in one line, and has the stream from there on.
+ */
+static enum fpr_status connect_port(const struct guest_endpoint *guest, int fd,
+				    uint64_t until_us)
+{
+	char request[32], line[ANSWER_MAX + 1];
+	enum fpr_status status;
+	int len;
+
+	len = snprintf(request, sizeof(request), "CONNECT %u\n", guest->port);
+	/* A socket that was just connected has room for that. */
+	if (send(fd, request, (size_t)len, MSG_NOSIGNAL) != len) {
+		warn("%s: cannot ask for port %u", guest->name, guest->port);
+		return FPR_ERROR;
+	}
+	status = read_answer(guest, fd, until_us, line);
+	if (!status && !is_ok(line)) {
+		warnx("%s: the answer to CONNECT is not OK and a number, but '%s'", guest->name, line);
+		status = FPR_ERROR;
+	}
+	return status;
+}
+
+static enum fpr_status open_vsock_unix(const struct guest_endpoint *guest, uint64_t timeout_s,
+				       int *fd)
+{
+	uint64_t until_us = clock_us() + timeout_s * 1000000;
+	enum fpr_status status = open_socket(guest, fd);
+
+	if (status)
+		return status;
+	status = connect_port(guest, *fd, until_us);
+	if (status)
+		close(*fd);
+	return status;
+}
+
 static enum fpr_status open_vsock(const struct guest_endpoint *guest, int *fd)
 {
 	enum fpr_status status = endpoint_connect(&guest->endpoint, fd);
@@ -75,7 +207,7 @@ static enum fpr_status check_device(const char *path)
 	struct stat st;
 
 	if (stat(path, &st)) {
-		warn("%s: give unix:PATH, vsock:CID:PORT or a character device", path);
+		warn("%s: give unix:PATH, vsock:CID:PORT, vsock-unix:PATH:PORT or a character device", path);
 		return FPR_ERROR;
 	}
 	if (S_ISCHR(st.st_mode))
@@ -102,9 +234,11 @@ static enum fpr_status open_device(const struct guest_endpoint *guest, int *fd)
 	return FPR_OK;
 }
 
-enum fpr_status guest_endpoint_open(const struct guest_endpoint *guest, int *fd)
+enum fpr_status guest_endpoint_open(const struct guest_endpoint *guest, uint64_t timeout_s, int *fd)
 {
-	if (guest->socket)
+	if (guest->is_vsock_unix)
+		return open_vsock_unix(guest, timeout_s, fd);
+	if (*guest->socket)
 		return open_socket(guest, fd);
 	if (guest->endpoint.is_vsock)
 		return open_vsock(guest, fd);

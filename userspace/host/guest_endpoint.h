@@ -3,29 +3,41 @@
 #ifndef FPRCTL_GUEST_ENDPOINT_H
 #define FPRCTL_GUEST_ENDPOINT_H
 
+#include <stdint.h>
+#include <sys/un.h>
+
 #include "endpoint.h"
 
 /**
  * struct guest_endpoint - one way
  * @name: as it was given
- * @socket: path of a unix socket, or NULL
+ * @socket: path of a unix socket, or ""
+ * @is_vsock_unix: @socket leads to the guest's vsock, and to all of its ports
+ * @port: of @is_vsock_unix
  * @endpoint: a vsock or a character device, if it is no unix socket
  */
 struct guest_endpoint {
 	const char *name;
-	const char *socket;
+	char socket[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	bool is_vsock_unix;
+	unsigned int port;
 	struct endpoint endpoint;
 };
 
-/* guest_endpoint_parse - "unix:PATH", "vsock:CID:PORT" or the path of a character device */
+/**
+ * guest_endpoint_parse - "unix:PATH", "vsock-unix:PATH:PORT", "vsock:CID:PORT" or the path of
+ *			  a character device
+ */
 enum fpr_status guest_endpoint_parse(struct guest_endpoint *guest, const char *name);
 
 /**
  * guest_endpoint_open - get at the guest, if it is there
+ * @timeout_s: what a VMM may take to answer that gives the guest's vsock as a unix socket
  * @fd: out: does not block
  *
  * Return: FPR_USAGE where the name can not be right, so that it is no use to try again.
  */
-enum fpr_status guest_endpoint_open(const struct guest_endpoint *guest, int *fd);
+enum fpr_status guest_endpoint_open(const struct guest_endpoint *guest, uint64_t timeout_s,
+				    int *fd);
 
 #endif

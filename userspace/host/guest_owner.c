@@ -173,7 +173,7 @@ enum fpr_status guest_owner_check_peer(const struct guest_endpoint *guest, int f
 	socklen_t len = sizeof(peer);
 
 	/* Of a process in another namespace the pid is 0. */
-	if (!guest->socket || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) || !peer.pid)
+	if (!*guest->socket || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) || !peer.pid)
 		return FPR_OK;
 	if (relation_of(vm, peer.pid) != OTHER_VM)
 		return FPR_OK;

@@ -27,7 +27,7 @@ static enum fpr_status prepare(void *opaque, const struct filter *filter,
 	round->lasting = status;
 	if (status)
 		return status;
-	status = guest_endpoint_open(&guest->endpoint, &guest->link.fd);
+	status = guest_endpoint_open(&guest->endpoint, guest->limits.timeout_s, &guest->link.fd);
 	round->lasting = status == FPR_USAGE;
 	if (status)
 		return status;

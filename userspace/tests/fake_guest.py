@@ -70,3 +70,38 @@ def fake_guest(*answers: Answer) -> Iterator[FakeGuest]:
                 raise guest.errors[0]
         finally:
             guest.close()
+
+
+class FakeVsock(FakeGuest):
+    """The same behind a VMM that gives the guest's vsock as a unix socket, and answers to CONNECT."""
+
+    def __init__(self, path: Path, greet: Callable[[socket.socket], None], answers: tuple[Answer, ...]) -> None:
+        self.lines: list[bytes] = []
+        self._greet = greet
+        super().__init__(path, answers)
+        self.endpoint = f"vsock-unix:{path}:999"
+
+    def _converse(self, connection: socket.socket) -> None:
+        line = b""
+        while not line.endswith(b"\n"):
+            data = connection.recv(1)
+            if not data:
+                return
+            line += data
+        self.lines.append(line)
+        with contextlib.suppress(OSError):
+            self._greet(connection)
+            super()._converse(connection)
+
+
+@contextlib.contextmanager
+def fake_vsock(greet: Callable[[socket.socket], None], *answers: Answer) -> Iterator[FakeVsock]:
+    """A guest behind such a VMM."""
+    with tempfile.TemporaryDirectory() as name:
+        guest = FakeVsock(Path(name) / "socket", greet, answers)
+        try:
+            yield guest
+            if guest.errors:
+                raise guest.errors[0]
+        finally:
+            guest.close()
