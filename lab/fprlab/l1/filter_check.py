@@ -5,7 +5,7 @@ from typing import Any, Union
 
 from ..common.errors import LabError
 from ..common.names import FILTER_MODES
-from .agents.misbehaving import MisbehavingAgent
+from .agents.misbehaving import ABSENT, MisbehavingAgent
 from .agents.relay import RELAYS, Relay
 from .guest_qemu import GuestQemu
 from .migration_run import Run
@@ -32,7 +32,7 @@ def check_filter(run: Run, info: dict[str, Any], source: GuestQemu) -> dict[str,
     error, and so is a fallback that didn't warn exactly once."""
     counters = info.get("free-page-filter", {})
     if run.mode not in FILTER_MODES:
-        if counters:
+        if counters and not run.guest().reports():
             raise LabError("QEMU shows a free page filter that was not asked for")
         return {}
     if run.expect_stock or run.blocked():
@@ -41,17 +41,26 @@ def check_filter(run: Run, info: dict[str, Any], source: GuestQemu) -> dict[str,
     blocked = counters.get("blocked-reason")
     if blocked:
         raise LabError(f"QEMU did not use the filter: {blocked}")
-    if not counters.get("epochs", 0):
+    if run.agent == ABSENT:
+        check_as_ever(counters)
+    elif not counters.get("epochs", 0):
         raise LabError("QEMU did not use the filter: no epoch was begun")
     if run.mode == "filter-report" and run.agent not in RELAYS:
         check_reports(run, counters)
     return counters
 
 
+def check_as_ever(counters: dict[str, Any]) -> None:
+    """Where nobody answers, nothing is armed or waited for."""
+    if counters["epochs"] or counters["waited-ms"] or counters["discarded-reports"]:
+        raise LabError(f"without an agent there were {counters['epochs']} epochs, {counters['discarded-reports']} "
+                       f"reports discarded, and {counters['waited-ms']} ms of waiting")
+
+
 def check_reports(run: Run, counters: dict[str, Any]) -> None:
     """The reports of the guest's own agent are used, those of a misbehaving one are not."""
     if run.agent:
-        if counters.get("reports", 0) or counters.get("dropped-pages", 0):
+        if any(counters.get(name, 0) for name in ("reports", "reported-pages", "dropped-pages")):
             raise LabError(f"QEMU believed the {run.agent} agent")
     elif not counters.get("reports", 0):
         raise NoReport("the guest made no report in time")

@@ -69,12 +69,16 @@ class Guest:
         """What follows the accelerator's name."""
         return "".join(feature.accel for feature in self.features)
 
+    def reports(self) -> bool:
+        """Whether its agent is asked for reports."""
+        return self.mode == "filter-report" or any(feature.reports for feature in self.features)
+
     def append(self) -> str:
         """Words for the kernel's command line."""
         words = [f"lab_workload={self.workload}", *(feature.append for feature in self.features)]
         if modules := [name for feature in self.features for name in feature.modules]:
             words.append(f"lab_modules={','.join(modules)}")
-        if self.mode == "filter-report":
+        if self.reports():
             words.append("lab_report=yes")
         if self.mode in HINT_MODES:
             # The balloon's driver allocates the blocks that it hints. If the kernel
@@ -120,7 +124,7 @@ def command_line(settings: QemuSettings, guest: Guest, directory: Path, incoming
         "-device", BALLOON[guest.mode],
         *guest.arguments(directory, incoming),
     ]
-    if guest.mode == "filter-report":
+    if guest.reports():
         args += report_arguments(settings, directory, agent)
     if settings.firmware:
         args += ["-L", settings.firmware]

@@ -8,7 +8,7 @@ from typing import Any, Callable, Optional, Union
 
 from ..common.errors import LabError
 from ..common.names import RACE_WORKLOAD
-from .agents.misbehaving import MisbehavingAgent
+from .agents.misbehaving import BEHAVIOURS, MisbehavingAgent
 from .agents.relay import CRASHES, RELAYS, Relay
 from .features.feature import Ends
 from .filter_check import check_filter, check_relay
@@ -33,7 +33,7 @@ def start_agent(run: Run, settings: QemuSettings, directory: Path,
     if run.agent in RELAYS:
         agent = Relay(directory / "agent", run.agent, directory / "source" / "report")
     else:
-        agent = MisbehavingAgent(directory / "agent", run.agent, settings.guest_mib << 8)
+        agent = MisbehavingAgent(directory / "agent", BEHAVIOURS[run.agent], settings.guest_mib << 8)
     stack.callback(agent.end)
     return agent
 

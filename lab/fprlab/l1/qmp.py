@@ -29,6 +29,10 @@ class Qmp:
         """What the command returns; argument names are given with _ for -."""
         return self._send("execute", command, arguments)
 
+    def limit(self, seconds: float) -> None:
+        """What takes longer from now on is an error: the main loop hangs."""
+        self._socket.settimeout(seconds)
+
     def execute_out_of_band(self, command: str, **arguments: Any) -> Any:
         """Execute in the monitor's own thread, also while QEMU's main loop hangs."""
         return self._send("exec-oob", command, arguments)

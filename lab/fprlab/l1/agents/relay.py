@@ -13,13 +13,14 @@ import threading
 from pathlib import Path
 from typing import Callable, Optional
 
-from .misbehaving import REQUEST_LEN
+from .misbehaving import NO_EPOCH, REQUEST_LEN
 
 RESPONSE_LEN = 32
 RECORD_LEN = 24  # of a chunk, without its payload
 END_LEN = 20
 END = 0x45525046
 PAYLOAD_AT = 6
+TAG_AT = 8  # of a request
 INTERRUPT_TIMEOUT = 180.0  # seconds
 
 
@@ -50,7 +51,7 @@ class Relay:
         self.interrupt = INTERRUPTS.get(behaviour)  # QMP command for the middle of the first report
         self.in_the_middle = threading.Event()
         self.go_on = threading.Event()
-        self.requests = 0  # that the guest was told of
+        self.requests = 0  # that the guest was told of, with an epoch
         self._connection: Optional[socket.socket] = None
         self._guest = socket.socket(socket.AF_UNIX)
         self._port = port
@@ -67,8 +68,11 @@ class Relay:
                 self._guest.connect(str(self._port))
                 while True:
                     request = receive(connection, REQUEST_LEN)
-                    self.requests += 1
                     self._guest.sendall(request)
+                    if struct.unpack("<Q", request[TAG_AT:TAG_AT + 8])[0] == NO_EPOCH:
+                        connection.sendall(receive_report(self._guest))
+                        continue
+                    self.requests += 1
                     self._forward(self, connection, receive_report(self._guest))
             except (OSError, EOFError):
                 pass  # QEMU has ended, or we have closed the connections

@@ -69,6 +69,7 @@ class Feature:
     before: Callable[[Qmp], None] = nothing  # with the source's monitor, when it is about to begin
     during: Callable[[Qmp], None] = nothing  # with the source's monitor, when it has begun
     loaded: Callable[[Ends], str] = found_nothing  # when the destination has all and stands still
+    reports: bool = False  # the guest's agent is asked for reports, whatever the mode
     blocked: str = ""  # why there is no filter with it
     snapshot: bool = False  # the guest goes on at the source, from where the destination begins
     cancelled: bool = False  # the migration is, when the filter has been looked at

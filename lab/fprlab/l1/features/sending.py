@@ -12,6 +12,7 @@ from .feature import Ends, Feature, Side
 PATIENCE_MS = 10000  # the most that QEMU takes
 SLOW = 8 << 20  # bytes a second: it then takes longer than what is done beside it
 FAST = 1 << 40
+OBJECT = "/objects/report0"
 
 
 def reports(qmp: Qmp) -> bool:
@@ -22,7 +23,17 @@ def reports(qmp: Qmp) -> bool:
 def wait_for_report(source: Side) -> None:
     """No page is sent before the first report, however long that takes."""
     if reports(source.qmp):
-        source.qmp.execute("qom-set", path="/objects/report0", property="wait-first-report", value=PATIENCE_MS)
+        wait_until("the guest's agent is there",
+                   lambda: source.qmp.execute("qom-get", path=OBJECT, property="agent-present"))
+        source.qmp.execute("qom-set", path=OBJECT, property="wait-first-report", value=PATIENCE_MS)
+
+
+def check_reports_came(ends: Ends) -> str:
+    """The agent answers though the balloon takes the guest's free memory meanwhile."""
+    counters = ends.info["free-page-filter"]
+    if not counters["reports"]:
+        raise LabError(f"no report came beside stock hints: {dict(counters)}")
+    return f"{counters['reports']} reports, the first after {counters['first-report-ms']} ms"
 
 
 def measure_dirty_rate(qmp: Qmp) -> None:
@@ -64,6 +75,7 @@ SENDING_FEATURES = {feature.name: feature for feature in (
     Feature("dirty-rate", parameters={"max-bandwidth": SLOW}, before=measure_dirty_rate, during=measure_again,
             loaded=check_dirty_rate),
     Feature("patience", ready=wait_for_report),
+    Feature("agent", reports=True, loaded=check_reports_came),
     Feature("zero-copy-send", capabilities=("multifd", "zero-copy-send"), parameters={"multifd-channels": 2}, tcp=True,
             loaded=check_zero_copy, excludes=("xbzrle", "file", "mapped-ram")),
 )}
