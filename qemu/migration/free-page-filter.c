@@ -49,6 +49,9 @@
  * this order already in a deferred clear of the dirty log.  The migration
  * thread holds the bitmap_mutex for up to MAX_WAIT ms at a time and then takes
  * it again at once, before anybody else can: see free_page_filter_waits().
+ * Where the network swallows what it sends, it holds it until TCP gives up.  So
+ * nobody waits for the bitmap_mutex with fpf.lock, for which somebody with the
+ * BQL may be waiting: see fpf_lock_bitmap().
  */
 
 #include "qemu/osdep.h"
@@ -93,6 +96,9 @@
 /* How soon a cancelled migration is noticed that waits for a report */
 #define FPF_WAIT_STEP_MS 50
 
+/* How soon SET tries again to have a bitmap that nobody gave it */
+#define FPF_TRY_MS 5
+
 static struct {
     /*
      * How many devices and objects use the filter.  Written with the BQL
@@ -112,6 +118,8 @@ static struct {
     uint32_t wait_last_ms;
     /* One was waited for in vain, and none has come as soon since */
     bool late;
+    /* How many pages were dropped when a report had ended */
+    uint64_t accounted_pages;
     /* Hints are used as without the filter */
     bool stock;
     /* 0: no epoch, hints are ignored */
@@ -119,8 +127,18 @@ static struct {
     unsigned int nr_hints;
     KVMFprReport report;
 
-    /* Atomic: SET waits for the bitmap_mutex, or has it */
-    bool flushing;
+    /* The migration thread does not have the bitmap_mutex for a while */
+    QemuCond gave_way;
+    /* A SET is over, or was given up; how often that was */
+    QemuCond flushed;
+    unsigned int nr_flushed;
+    /* Nobody waits for the bitmap_mutex, see free_page_filter_hurry() */
+    bool hurry;
+    /*
+     * How many wait for the bitmap_mutex, or have it, for SET.  Atomic,
+     * written with the lock held.
+     */
+    unsigned int flushing;
 
     /* The migration thread's own: no page was sent yet */
     bool first;
@@ -147,6 +165,8 @@ static void __attribute__((constructor)) fpf_init(void)
 {
     qemu_mutex_init(&fpf.lock);
     qemu_cond_init(&fpf.report_done);
+    qemu_cond_init(&fpf.gave_way);
+    qemu_cond_init(&fpf.flushed);
 }
 
 static const char *fpf_find_blocked_reason(void)
@@ -262,32 +282,65 @@ static void fpf_drop(void *host, const unsigned long *confirmed,
     stat64_add(&fpf.dropped_pages, dropped);
 }
 
-/* Called with the lock held */
-static void fpf_flush(void)
+/*
+ * Called with the lock held, which is not held while this waits: whoever has
+ * the BQL may want it, and the bitmap is not to be had while the migration
+ * thread cannot send.  What was gathered may be of another epoch afterwards, or
+ * nothing.  Returns whether the bitmap is locked.
+ */
+static bool fpf_lock_bitmap(void)
+{
+    /* There is a bitmap for as long as there are hints, all of this epoch. */
+    while (fpf.nr_hints) {
+        if (ram_bitmap_trylock()) {
+            return true;
+        }
+        if (fpf.hurry) {
+            fpf_forget_hints();
+            return false;
+        }
+        qemu_cond_timedwait(&fpf.gave_way, &fpf.lock, FPF_TRY_MS);
+    }
+    return false;
+}
+
+/* Called with the lock and the bitmap locked */
+static void fpf_set(void)
 {
     KVMFprReport *report = &fpf.report;
     int ret;
-
-    if (!fpf.nr_hints) {
-        return;
-    }
 
     report->epoch = fpf.epoch;
     report->nr_filtered = 0;
     report->nr_confirmed = 0;
 
-    /* For those who send pages, SET and the drop are one step. */
-    qatomic_set(&fpf.flushing, true);
-    ram_bitmap_lock();
     ret = kvm_fpr_set_bitmap(report, fpf_drop);
-    ram_bitmap_unlock();
-    qatomic_set(&fpf.flushing, false);
-
     trace_free_page_filter_set(report->epoch, fpf.nr_hints,
                                report->nr_filtered, report->nr_confirmed, ret);
     stat64_add(&fpf.filtered_pages, report->nr_filtered);
     stat64_add(&fpf.confirmed_pages, report->nr_confirmed);
     fpf_forget_hints();
+}
+
+/*
+ * Called with the lock held, which may be given up meanwhile: the epoch may be
+ * over then.
+ */
+static void fpf_flush(void)
+{
+    if (!fpf.nr_hints) {
+        return;
+    }
+
+    qatomic_set(&fpf.flushing, fpf.flushing + 1);
+    /* For those who send pages, SET and the drop are one step. */
+    if (fpf_lock_bitmap()) {
+        fpf_set();
+        ram_bitmap_unlock();
+    }
+    qatomic_set(&fpf.flushing, fpf.flushing - 1);
+    fpf.nr_flushed++;
+    qemu_cond_signal(&fpf.flushed);
 }
 
 /* Called with the lock held: pages [first, end) of a window were gathered. */
@@ -308,16 +361,23 @@ static void fpf_extend(hwaddr base, unsigned long first, unsigned long end,
     stat64_add(&fpf.reported_pages, npages);
 }
 
-/* Called with the lock held, before something of a window is gathered */
-static void fpf_enter_window(hwaddr base)
+/*
+ * Called with the lock held, before something of a window is gathered that was
+ * reported in this epoch.  Returns false if the epoch is over.
+ */
+static bool fpf_enter_window(uint64_t epoch, hwaddr base)
 {
-    if (fpf.nr_hints && base != fpf.report.base) {
+    while (fpf.nr_hints && base != fpf.report.base) {
         fpf_flush();
     }
+    return epoch && epoch == fpf.epoch;
 }
 
-/* Called with the lock held; the range lies within one window. */
-static void fpf_gather(hwaddr gpa, hwaddr size)
+/*
+ * Called with the lock held; the range was reported in this epoch and lies
+ * within one window.
+ */
+static void fpf_gather(uint64_t epoch, hwaddr gpa, hwaddr size)
 {
     const size_t psize = qemu_real_host_page_size();
     hwaddr base = QEMU_ALIGN_DOWN(gpa, FPF_WINDOW_SIZE);
@@ -328,7 +388,9 @@ static void fpf_gather(hwaddr gpa, hwaddr size)
     if (first >= end) {
         return;
     }
-    fpf_enter_window(base);
+    if (!fpf_enter_window(epoch, base)) {
+        return;
+    }
     bitmap_set(fpf.report.free, first, end - first);
     fpf_extend(base, first, end, end - first);
     if (fpf.nr_hints >= FPF_MAX_HINTS) {
@@ -500,13 +562,19 @@ bool free_page_filter_waits(void)
     return qatomic_read(&fpf.flushing) && get_clock() >= fpf.send_until;
 }
 
-/* The lock is free as soon as SET has had its turn. */
+/* One SET has its turn, and is not waited for where it needs none any more. */
 static void fpf_give_way(void)
 {
     int64_t end, start = get_clock();
+    unsigned int nr_flushed;
 
-    qemu_mutex_lock(&fpf.lock);
-    qemu_mutex_unlock(&fpf.lock);
+    WITH_QEMU_LOCK_GUARD(&fpf.lock) {
+        nr_flushed = fpf.nr_flushed;
+        qemu_cond_signal(&fpf.gave_way);
+        while (fpf.flushing && nr_flushed == fpf.nr_flushed) {
+            qemu_cond_wait(&fpf.flushed, &fpf.lock);
+        }
+    }
     end = get_clock();
     fpf.send_until = end + (end - start);
 }
@@ -558,11 +626,9 @@ bool free_page_filter_report(uint64_t epoch, hwaddr gpa,
     unsigned long first = (gpa - base) / qemu_real_host_page_size();
 
     QEMU_LOCK_GUARD(&fpf.lock);
-    if (!epoch || epoch != fpf.epoch) {
+    if (!fpf_enter_window(epoch, base)) {
         return false;
     }
-
-    fpf_enter_window(base);
     /* Hints may have been gathered there: pages are added only. */
     for (unsigned long i = find_first_bit(free, npages); i < npages;
          i = find_next_bit(free, npages, i + 1)) {
@@ -572,18 +638,40 @@ bool free_page_filter_report(uint64_t epoch, hwaddr gpa,
     return true;
 }
 
-void free_page_filter_report_done(uint64_t epoch, bool complete)
+/*
+ * Called with the lock held: for how many ms the pages would have been sent
+ * that were dropped since this was called last.
+ */
+static int64_t fpf_saved_ms(void)
+{
+    const uint64_t dropped = stat64_get(&fpf.dropped_pages);
+    const uint64_t bytes = (dropped - fpf.accounted_pages) <<
+                           qemu_target_page_bits();
+    /* 0 before it was measured how fast pages are sent */
+    const uint64_t bytes_per_ms = migrate_get_current()->threshold_size /
+                                  MAX(migrate_downtime_limit(), 1);
+
+    fpf.accounted_pages = dropped;
+    if (!bytes_per_ms) {
+        return bytes ? INT64_MAX : 0;
+    }
+    return bytes / bytes_per_ms;
+}
+
+int64_t free_page_filter_report_done(uint64_t epoch, bool complete)
 {
     int64_t now;
 
     QEMU_LOCK_GUARD(&fpf.lock);
 
+    if (epoch && epoch == fpf.epoch) {
+        fpf_flush();
+    }
     if (!epoch || epoch != fpf.epoch) {
         stat64_add(&fpf.discarded_reports, 1);
-        return;
+        return 0;
     }
 
-    fpf_flush();
     if (!complete) {
         stat64_add(&fpf.discarded_reports, 1);
     } else {
@@ -597,21 +685,23 @@ void free_page_filter_report_done(uint64_t epoch, bool complete)
     /* Nothing more comes of this one, be it good or bad. */
     fpf.outstanding--;
     qemu_cond_signal(&fpf.report_done);
+    return fpf_saved_ms();
 }
 
 bool free_page_filter_hint(hwaddr gpa, hwaddr size)
 {
     QEMU_LOCK_GUARD(&fpf.lock);
+    const uint64_t epoch = fpf.epoch;
 
     if (fpf.stock) {
         return false;
     }
 
-    while (fpf.epoch && size) {
+    while (epoch && epoch == fpf.epoch && size) {
         hwaddr rest = FPF_WINDOW_SIZE - gpa % FPF_WINDOW_SIZE;
         hwaddr len = MIN(size, rest);
 
-        fpf_gather(gpa, len);
+        fpf_gather(epoch, gpa, len);
         gpa += len;
         size -= len;
     }
@@ -624,12 +714,16 @@ void free_page_filter_flush(void)
     fpf_flush();
 }
 
+void free_page_filter_hurry(bool hurry)
+{
+    QEMU_LOCK_GUARD(&fpf.lock);
+    fpf.hurry = hurry;
+    qemu_cond_broadcast(&fpf.gave_way);
+}
+
 void free_page_filter_setup(void)
 {
-    if (!fpf.users) {
-        return;
-    }
-
+    /* Also without users: the first one may come while the migration lasts. */
     fpf.first = true;
     fpf.send_until = 0;
     fpf.last_round = false;
@@ -637,6 +731,7 @@ void free_page_filter_setup(void)
         fpf.wait_first_ms = 0;
         fpf.wait_last_ms = 0;
         fpf.late = false;
+        fpf.accounted_pages = 0;
     }
     fpf.setup_time = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
     stat64_set(&fpf.epochs, 0);
@@ -648,7 +743,9 @@ void free_page_filter_setup(void)
     stat64_set(&fpf.filtered_pages, 0);
     stat64_set(&fpf.confirmed_pages, 0);
     stat64_set(&fpf.dropped_pages, 0);
-    fpf_set_blocked_reason(fpf_find_blocked_reason());
+    if (fpf.users) {
+        fpf_set_blocked_reason(fpf_find_blocked_reason());
+    }
 }
 
 void free_page_filter_end_epoch(void)

@@ -4,29 +4,43 @@
  *
  * After each bitmap sync the filter is armed and the agent is asked, with the
  * epoch's number as the tag of the request, and asked again from time to time
- * while the round lasts.  What it answers is used in parts of a GiB of the
- * guest's memory, also where the answer breaks off: each piece has a checksum
- * of its own that covers the tag, so each was made after ARM whatever becomes
- * of the rest.
+ * while the round lasts, as often as that is worth its while: see
+ * free-page-budget.h.  What it answers is used in parts of a GiB of the guest's
+ * memory, also where the answer breaks off: each piece has a checksum of its
+ * own that covers the tag, so each was made after ARM whatever becomes of the
+ * rest.
+ *
+ * Where nobody answers, nothing is armed, asked or waited for.  That a socket
+ * has a peer says nothing: QEMU has one for a port that nobody in the guest has
+ * opened.  So each peer gets a request with the tag 0, of no epoch, which waits
+ * there for whoever opens the port, and the agent is there when it has answered
+ * all that it was asked.  At the beginning of a migration, one that owes an
+ * answer gets another such request: the first may have been lost with a guest
+ * that booted anew.
  *
  * The guest is not trusted, and not waited for but before the first page is
  * sent and before it is decided whether the guest is stopped, for a bounded
  * time.  It may send anything at any time: the decoder keeps one piece at most
- * and skips what does not answer the last request.  All of that runs in a
- * thread of its own, without the BQL.
+ * and skips what does not answer the last request.
+ *
+ * All that has to do with the agent is done in a thread of its own, without the
+ * BQL, for using a report waits for those who send pages.  Others only tell it
+ * what to do.
  */
 
 #include "qemu/osdep.h"
-#include "qemu/atomic.h"
 #include "qemu/error-report.h"
 #include "qemu/host-utils.h"
 #include "qemu/lockable.h"
+#include "qemu/main-loop.h"
 #include "qemu/module.h"
+#include "qemu/rcu.h"
 #include "qemu/timer.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
 #include "qapi/visitor.h"
 #include "qom/object_interfaces.h"
+#include "migration/free-page-budget.h"
 #include "migration/free-page-compat.h"
 #include "migration/free-page-filter.h"
 #include "migration/misc.h"
@@ -51,11 +65,11 @@ OBJECT_DECLARE_SIMPLE_TYPE(FreePageReport, FREE_PAGE_REPORT)
 /* Nobody should wait for longer for a guest that does not answer */
 #define FPR_MAX_MS 10000
 
-/*
- * The sooner it is known what was freed, the less of it is sent; but see
- * fpr_rest().
- */
+/* The sooner it is known what was freed, the less of it is sent. */
 #define FPR_INTERVAL_MS 50
+
+/* The tag of a request that is of no epoch */
+#define FPR_NO_EPOCH 0
 
 struct FreePageReport {
     Object parent_obj;
@@ -67,70 +81,144 @@ struct FreePageReport {
     CharFrontend chr;
     IOThread *iothread;
     NotifierWithReturn precopy;
+    /* Has the object's own thread call fpr_work() */
+    QEMUBH *work;
 
-    /* What is left of the last request; written with the BQL held */
+    /* Protects what follows, for a few instructions at a time */
+    QemuMutex lock;
+    /* For fpr_work(): the epoch for which the agent is to be asked, or 0 */
+    uint64_t wanted_epoch;
+    /* The same: whether it is there */
+    bool probe;
+    /* The same: there is another peer, or none */
+    bool new_peer;
+    /* The same: the migration is over */
+    bool over;
+    /* One goes on */
+    bool migrating;
+    /* The agent was asked and has not answered yet */
+    bool owes;
+    /* In this migration it is asked, and worth waiting for */
+    bool present;
+    /* The agent does not even read what it is asked */
+    bool stuck;
+    FreePageBudget budget;
+
+    /* The object's own thread's, as all that follows: asks again */
+    QEMUTimer *again;
+    /* What is left of the last request */
     uint8_t request[WIRE_REQUEST_LEN];
     int request_left;
-    /* Runs in the main loop */
-    QEMUTimer *again;
-
-    /* Protects what follows */
-    QemuMutex lock;
-    struct wire_decoder decoder;
-    /* When it was asked for what it answers */
+    /* An answer is expected; when it was asked for, and whether after a sync */
+    bool expecting;
     int64_t asked_ms;
-    /* The epoch whose report is expected, 0 if none is */
+    bool after_sync;
+    /* The epoch whose report it is, 0 if it is of no use */
     uint64_t epoch;
+    struct wire_decoder decoder;
 };
 
-/* Called with the lock held: what comes from now on answers this request. */
+static int64_t fpr_now(void)
+{
+    return qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+}
+
+/* flatview_cb */
+static bool fpr_find_end(Int128 start, Int128 len, const MemoryRegion *mr,
+                         hwaddr offset_in_region, void *opaque)
+{
+    uint64_t *end = opaque;
+
+    if (mr->ram_block && !mr->ram_device) {
+        *end = MAX(*end, int128_get64(int128_add(start, len)));
+    }
+    return false;
+}
+
+/* How many pages the guest's memory spans at most, holes and ROM included */
+static uint64_t fpr_max_pages(void)
+{
+    uint64_t end = 0;
+
+    RCU_READ_LOCK_GUARD();
+    flatview_for_each_range(address_space_to_flatview(&address_space_memory),
+                            fpr_find_end, &end);
+    return ROUND_UP(DIV_ROUND_UP(end, qemu_real_host_page_size()), 64);
+}
+
+/* What comes from now on answers this request. */
 static void fpr_expect(FreePageReport *fpr, uint64_t epoch)
 {
     const struct wire_expect expect = {
         .tag = epoch,
         .page_shift = ctz64(qemu_real_host_page_size()),
-        /* What lies beyond the guest's memory is in no memory slot. */
-        .max_pages = UINT64_MAX >> ctz64(qemu_real_host_page_size()),
         /* The rest of an earlier answer, however long */
         .max_skip = UINT64_MAX,
     };
 
     wire_decoder_init(&fpr->decoder, &expect);
-    /* Whatever comes of this request, an earlier answer is no reason to ask. */
-    timer_del(fpr->again);
-    fpr->asked_ms = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+    fpr->asked_ms = fpr_now();
     fpr->epoch = epoch;
+    fpr->expecting = true;
 }
 
-/*
- * Called with the lock held: a report has come, ask for another one in a while.
- * Where that takes long, for there are many pages or much else to do, the agent
- * has half of the time at most.
- */
-static void fpr_rest(FreePageReport *fpr)
+/* A report is of no more use, and no other is asked for. */
+static void fpr_discard(FreePageReport *fpr)
 {
-    int64_t now = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
-
-    if (fpr->interval_ms) {
-        timer_mod(fpr->again,
-                  now + MAX(fpr->interval_ms, now - fpr->asked_ms));
+    timer_del(fpr->again);
+    if (fpr->epoch) {
+        free_page_filter_report_done(fpr->epoch, false);
+        fpr->epoch = 0;
     }
 }
 
-/* Called with the lock held */
+/* Ask for another one in a while, if the migration lasts as long. */
+static void fpr_rest(FreePageReport *fpr)
+{
+    if (fpr->interval_ms) {
+        QEMU_LOCK_GUARD(&fpr->lock);
+        timer_mod(fpr->again, free_page_budget_again(&fpr->budget, fpr_now(),
+                                                     fpr->interval_ms));
+    }
+}
+
+/* Nothing more comes of what is expected. */
 static void fpr_end(FreePageReport *fpr, enum wire_status status)
 {
-    trace_free_page_report_end(fpr->epoch, wire_status_text(status),
+    const uint64_t epoch = fpr->epoch;
+    int64_t won;
+
+    trace_free_page_report_end(epoch, wire_status_text(status),
                                fpr->decoder.nr_free);
     if (status == WIRE_REFUSED) {
         warn_report_once("free-page-report: the guest sends none: %s",
                          wire_refusal_text(fpr->decoder.refusal));
     }
-    free_page_filter_report_done(fpr->epoch, status == WIRE_DONE);
+    fpr->expecting = false;
+    WITH_QEMU_LOCK_GUARD(&fpr->lock) {
+        /* An agent does, if only what answers a request in time. */
+        if (status == WIRE_DONE || status == WIRE_REFUSED ||
+            status == WIRE_STOPPED) {
+            fpr->owes = false;
+            fpr->present = true;
+        }
+    }
+    if (!epoch) {
+        return;
+    }
+
     fpr->epoch = 0;
+    won = free_page_filter_report_done(epoch, status == WIRE_DONE);
+    WITH_QEMU_LOCK_GUARD(&fpr->lock) {
+        free_page_budget_spend(&fpr->budget, fpr->after_sync,
+                               fpr_now() - fpr->asked_ms, won);
+    }
+    if (status == WIRE_DONE) {
+        fpr_rest(fpr);
+    }
 }
 
-/* wire_chunk_fn, called with the lock held */
+/* wire_chunk_fn */
 static int fpr_take_chunk(void *opaque, uint64_t first_pfn, uint32_t npages,
                           const uint8_t *bits)
 {
@@ -141,34 +229,32 @@ static int fpr_take_chunk(void *opaque, uint64_t first_pfn, uint32_t npages,
                                     (const unsigned long *)bits, npages);
 }
 
-/* Called in the object's own thread */
 static int fpr_can_read(void *opaque)
 {
     return WIRE_CHUNK_MAX;
 }
 
-/* Called in the object's own thread */
 static void fpr_read(void *opaque, const uint8_t *buf, int size)
 {
     FreePageReport *fpr = opaque;
     enum wire_status status;
 
-    QEMU_LOCK_GUARD(&fpr->lock);
-    if (!fpr->epoch) {
+    if (!fpr->expecting) {
         return;
+    }
+    /* There may have been no memory, or less, when the agent was asked. */
+    if (fpr->decoder.state == WIRE_IN_RESPONSE) {
+        fpr->decoder.expect.max_pages = fpr_max_pages();
     }
     status = wire_decode(&fpr->decoder, buf, size, NULL, fpr_take_chunk, fpr);
     if (status != WIRE_MORE) {
         fpr_end(fpr, status);
     }
-    if (status == WIRE_DONE) {
-        fpr_rest(fpr);
-    }
 }
 
 /*
- * Called with the BQL held.  A request that cannot be sent whole is finished
- * before the next one, so that the agent sees requests and nothing else.
+ * A request that cannot be sent whole is finished before the next one, so that
+ * the agent sees requests and nothing else.
  */
 static bool fpr_flush_request(FreePageReport *fpr)
 {
@@ -180,25 +266,31 @@ static bool fpr_flush_request(FreePageReport *fpr)
                                  fpr->request_left, fpr->request_left);
         fpr->request_left -= MAX(done, 0);
     }
+    WITH_QEMU_LOCK_GUARD(&fpr->lock) {
+        fpr->stuck = fpr->request_left > 0;
+    }
     return !fpr->request_left;
 }
 
-/* Called with the BQL held: whether somebody would answer */
-static bool fpr_can_ask(FreePageReport *fpr)
+/* Whatever comes next, an earlier answer is no reason to ask. */
+static void fpr_break_off(FreePageReport *fpr)
 {
-    return runstate_is_running() && qemu_chr_fe_backend_open(&fpr->chr) &&
-           fpr_flush_request(fpr);
+    timer_del(fpr->again);
+    if (fpr->expecting) {
+        fpr_end(fpr, WIRE_MORE);
+    }
 }
 
-/* Called with the BQL held, when fpr_can_ask() */
 static void fpr_ask(FreePageReport *fpr, uint64_t epoch)
 {
-    /* Before the request: the answer may come at once. */
+    fpr_break_off(fpr);
+    fpr_expect(fpr, epoch);
+    if (!fpr_flush_request(fpr)) {
+        fpr_discard(fpr);
+        return;
+    }
     WITH_QEMU_LOCK_GUARD(&fpr->lock) {
-        if (fpr->epoch) {
-            fpr_end(fpr, WIRE_MORE);
-        }
-        fpr_expect(fpr, epoch);
+        fpr->owes = true;
     }
     wire_encode_request(fpr->request, epoch);
     fpr->request_left = WIRE_REQUEST_LEN;
@@ -206,53 +298,137 @@ static void fpr_ask(FreePageReport *fpr, uint64_t epoch)
     trace_free_page_report_ask(epoch);
 }
 
+/* A peer that was asked nothing yet, or none */
+static void fpr_greet(FreePageReport *fpr)
+{
+    fpr_break_off(fpr);
+    fpr->request_left = 0;
+    WITH_QEMU_LOCK_GUARD(&fpr->lock) {
+        fpr->owes = true;
+        fpr->present = false;
+        fpr->stuck = false;
+    }
+}
+
+/* QEMUBHFunc, called in the object's own thread */
+static void fpr_work(void *opaque)
+{
+    FreePageReport *fpr = opaque;
+    bool over, new_peer, probe, peer = qemu_chr_fe_backend_open(&fpr->chr);
+    uint64_t epoch;
+
+    WITH_QEMU_LOCK_GUARD(&fpr->lock) {
+        over = fpr->over;
+        new_peer = fpr->new_peer;
+        probe = fpr->probe;
+        epoch = fpr->wanted_epoch;
+        fpr->over = fpr->new_peer = fpr->probe = false;
+        fpr->wanted_epoch = 0;
+    }
+
+    if (over) {
+        fpr_discard(fpr);
+    }
+    if (new_peer) {
+        fpr_greet(fpr);
+        probe = true;
+    }
+    if (epoch && !peer) {
+        free_page_filter_report_done(epoch, false);
+    } else if (epoch) {
+        fpr_ask(fpr, epoch);
+        fpr->after_sync = true;
+    } else if (probe && peer) {
+        fpr_ask(fpr, FPR_NO_EPOCH);
+    }
+}
+
+/* QEMUTimerCB, called in the object's own thread */
+static void fpr_ask_again(void *opaque)
+{
+    FreePageReport *fpr = opaque;
+    uint64_t epoch;
+
+    if (!runstate_is_running()) {
+        return;
+    }
+    WITH_QEMU_LOCK_GUARD(&fpr->lock) {
+        /* A sync came just before the timer's turn, and it is asked then. */
+        if (fpr->wanted_epoch) {
+            return;
+        }
+    }
+    epoch = free_page_filter_ask_again();
+    if (epoch) {
+        fpr_ask(fpr, epoch);
+        fpr->after_sync = false;
+    }
+}
+
+/* Called with the BQL held, after a bitmap sync */
+static void fpr_ask_after_sync(FreePageReport *fpr)
+{
+    int64_t now = fpr_now();
+    uint64_t epoch = 0;
+    bool ask;
+
+    if (!runstate_is_running() || !qemu_chr_fe_backend_open(&fpr->chr)) {
+        return;
+    }
+    WITH_QEMU_LOCK_GUARD(&fpr->lock) {
+        if (!fpr->migrating) {
+            free_page_budget_begin(&fpr->budget, now);
+            fpr->migrating = true;
+            fpr->present = !fpr->owes;
+            fpr->probe = fpr->owes;
+        }
+        ask = fpr->present && !fpr->stuck &&
+              free_page_budget_after_sync(&fpr->budget, now);
+    }
+    /* The filter need not be armed if nobody is asked. */
+    if (ask) {
+        epoch = free_page_filter_arm_for_report(fpr->wait_first_ms,
+                                                fpr->wait_last_ms);
+    }
+    WITH_QEMU_LOCK_GUARD(&fpr->lock) {
+        fpr->wanted_epoch = epoch;
+    }
+    qemu_bh_schedule(fpr->work);
+}
+
+/* Called with the BQL held */
+static void fpr_migration_ended(FreePageReport *fpr)
+{
+    WITH_QEMU_LOCK_GUARD(&fpr->lock) {
+        fpr->migrating = false;
+        fpr->over = true;
+        fpr->wanted_epoch = 0;
+    }
+    qemu_bh_schedule(fpr->work);
+}
+
 static int fpr_precopy_notify(NotifierWithReturn *n, void *data, Error **errp)
 {
     FreePageReport *fpr = container_of(n, FreePageReport, precopy);
     PrecopyNotifyData *pnd = data;
-    uint64_t epoch;
 
-    /* The filter need not be armed if nobody can be asked. */
-    if (pnd->reason == PRECOPY_NOTIFY_AFTER_BITMAP_SYNC && fpr_can_ask(fpr)) {
-        epoch = free_page_filter_arm_for_report(fpr->wait_first_ms,
-                                                fpr->wait_last_ms);
-        if (epoch) {
-            fpr_ask(fpr, epoch);
-        }
+    if (pnd->reason == PRECOPY_NOTIFY_AFTER_BITMAP_SYNC) {
+        fpr_ask_after_sync(fpr);
+    } else if (pnd->reason == PRECOPY_NOTIFY_CLEANUP) {
+        fpr_migration_ended(fpr);
     }
     return 0;
 }
 
-/* QEMUTimerCB, called with the BQL held */
-static void fpr_ask_again(void *opaque)
-{
-    FreePageReport *fpr = opaque;
-    uint64_t epoch = 0;
-
-    if (!fpr_can_ask(fpr)) {
-        return;
-    }
-    WITH_QEMU_LOCK_GUARD(&fpr->lock) {
-        /* A sync came just before the timer's turn, and it was asked then. */
-        if (!fpr->epoch) {
-            epoch = free_page_filter_ask_again();
-        }
-    }
-    if (epoch) {
-        fpr_ask(fpr, epoch);
-    }
-}
-
-/* Called in the object's own thread: a new peer, to which nothing was sent */
 static void fpr_event(void *opaque, QEMUChrEvent event)
 {
     FreePageReport *fpr = opaque;
 
     if (event == CHR_EVENT_OPENED || event == CHR_EVENT_CLOSED) {
-        QEMU_LOCK_GUARD(&fpr->lock);
-        if (fpr->epoch) {
-            fpr_end(fpr, WIRE_MORE);
+        WITH_QEMU_LOCK_GUARD(&fpr->lock) {
+            fpr->new_peer = true;
         }
+        qemu_bh_schedule(fpr->work);
     }
 }
 
@@ -287,6 +463,11 @@ static void fpr_complete(UserCreatable *uc, Error **errp)
     if (!fpr->iothread) {
         return;
     }
+    fpr->work = aio_bh_new(iothread_get_aio_context(fpr->iothread), fpr_work,
+                           fpr);
+    fpr->again = aio_timer_new(iothread_get_aio_context(fpr->iothread),
+                               QEMU_CLOCK_REALTIME, SCALE_MS, fpr_ask_again,
+                               fpr);
 
     qemu_chr_fe_set_handlers(&fpr->chr, fpr_can_read, fpr_read, fpr_event, NULL,
                              fpr, iothread_get_g_main_context(fpr->iothread),
@@ -296,18 +477,35 @@ static void fpr_complete(UserCreatable *uc, Error **errp)
     precopy_add_notifier(&fpr->precopy);
 }
 
+/*
+ * Its thread ends soon, for it does not wait for those who send pages any more.
+ * Other users of the filter should not wait for reports that were asked for.
+ */
+static void fpr_end_thread(FreePageReport *fpr)
+{
+    free_page_filter_hurry(true);
+    iothread_stop(fpr->iothread);
+    fpr_discard(fpr);
+    fpr->epoch = fpr->wanted_epoch;
+    fpr_discard(fpr);
+    free_page_filter_hurry(false);
+}
+
 static void fpr_finalize(Object *obj)
 {
     FreePageReport *fpr = FREE_PAGE_REPORT(obj);
 
     if (fpr->precopy.notify) {
         precopy_remove_notifier(&fpr->precopy);
-        free_page_filter_disable();
     }
     if (fpr->iothread) {
-        iothread_stop(fpr->iothread);
+        fpr_end_thread(fpr);
+        timer_free(fpr->again);
+        qemu_bh_delete(fpr->work);
     }
-    timer_free(fpr->again);
+    if (fpr->precopy.notify) {
+        free_page_filter_disable();
+    }
     qemu_chr_fe_deinit(&fpr->chr, false);
     if (fpr->iothread) {
         iothread_destroy(fpr->iothread);
@@ -358,12 +556,20 @@ static void fpr_set_ms(Object *obj, Visitor *v, const char *name,
     *ms = value;
 }
 
+static bool fpr_get_agent_present(Object *obj, Error **errp)
+{
+    FreePageReport *fpr = FREE_PAGE_REPORT(obj);
+
+    QEMU_LOCK_GUARD(&fpr->lock);
+    return !fpr->owes;
+}
+
 static void fpr_init(Object *obj)
 {
     FreePageReport *fpr = FREE_PAGE_REPORT(obj);
 
     qemu_mutex_init(&fpr->lock);
-    fpr->again = timer_new_ms(QEMU_CLOCK_REALTIME, fpr_ask_again, fpr);
+    fpr->owes = true;
     fpr->wait_first_ms = FPR_WAIT_FIRST_MS;
     fpr->wait_last_ms = FPR_WAIT_LAST_MS;
     fpr->interval_ms = FPR_INTERVAL_MS;
@@ -384,6 +590,8 @@ static void fpr_class_init(ObjectClass *oc, FreePageClassData *data)
     object_class_property_add(oc, "report-interval", "uint32",
                               fpr_get_ms, fpr_set_ms, NULL,
                               (void *)offsetof(FreePageReport, interval_ms));
+    object_class_property_add_bool(oc, "agent-present", fpr_get_agent_present,
+                                   NULL);
     ucc->complete = fpr_complete;
 }
 

@@ -44,6 +44,7 @@ static struct outcome migrate(const struct scene *scene)
 {
 	int64_t begun = 1000000, end = begun + scene->length_ms;
 	int64_t answer = 0, again = 0, asked = 0;
+	bool after_sync = false;
 	struct outcome outcome = { .shortest_pause_ms = INT64_MAX };
 	FreePageBudget budget;
 
@@ -55,7 +56,8 @@ static struct outcome migrate(const struct scene *scene)
 		if (now == answer) {
 			bool first = !outcome.spent_ms;
 
-			free_page_budget_spend(&budget, now - asked, first ? scene->won_at_first_ms : scene->won_ms);
+			free_page_budget_spend(&budget, after_sync, now - asked,
+					       first ? scene->won_at_first_ms : scene->won_ms);
 			outcome.spent_ms += now - asked;
 			again = free_page_budget_again(&budget, now, INTERVAL_MS);
 			outcome.shortest_pause_ms = MIN(outcome.shortest_pause_ms, again - now);
@@ -63,12 +65,13 @@ static struct outcome migrate(const struct scene *scene)
 		}
 		if (ask && answer) {
 			/* The newer request ends the older one's answer. */
-			free_page_budget_spend(&budget, now - asked, 0);
+			free_page_budget_spend(&budget, after_sync, now - asked, 0);
 			outcome.spent_ms += now - asked;
 		}
 		if (ask || (again && now == again && !answer)) {
 			outcome.after_syncs += ask;
 			outcome.between += !ask;
+			after_sync = ask;
 			asked = now;
 			answer = now + MAX(scene->cost_ms, 1);
 			again = 0;
@@ -90,11 +93,12 @@ int main(void)
 	const struct scene paying = { 20000, 500, 40, 100, 1000 };
 	const struct scene long_round = { 60000, 60000, 20, 500, 1000 };
 	const struct scene long_useless = { 60000, 60000, 20, 5, 1000 };
+	const struct scene useless_between = { 60000, 20000, 250, 0, 1000 };
 	const struct scene fast = { 60000, 60000, 1, 50, 1000 };
 	struct outcome outcome;
 	FreePageBudget budget;
 
-	puts("1..9");
+	puts("1..11");
 	outcome = migrate(&useless);
 	check(outcome.after_syncs >= 1, "the agent is asked after the first sync", &outcome);
 	check(share(&useless, &outcome) <= FREE_PAGE_BUDGET_PERCENT,
@@ -104,6 +108,12 @@ int main(void)
 	      "an agent that is slower than the rounds takes 3 % at most", &outcome);
 	outcome = migrate(&paying);
 	check(outcome.after_syncs == 40, "where a report wins more than it costs, there is one after each sync",
+	      &outcome);
+	outcome = migrate(&useless);
+	check(outcome.after_syncs >= 20, "yet the agent is asked from time to time, for that may change", &outcome);
+	outcome = migrate(&useless_between);
+	check(outcome.after_syncs >= 2 && outcome.between > 0,
+	      "reports within a round that win nothing do not keep the agent from being asked after the next sync",
 	      &outcome);
 	outcome = migrate(&long_round);
 	check(outcome.between > 40 && share(&long_round, &outcome) <= FREE_PAGE_BUDGET_PERCENT,
@@ -117,10 +127,10 @@ int main(void)
 
 	free_page_budget_begin(&budget, 0);
 	for (int i = 0; i < 1000; i++)
-		free_page_budget_spend(&budget, 0, 0);
+		free_page_budget_spend(&budget, false, 0, 0);
 	check(free_page_budget_again(&budget, 1000000, 10000) == 1000000 + 10000 * FREE_PAGE_BUDGET_MAX_PAUSES,
 	      "a pause does not grow without end", &outcome);
-	free_page_budget_spend(&budget, 1, 1);
+	free_page_budget_spend(&budget, false, 1, 1);
 	check(free_page_budget_again(&budget, 1000000, 10000) == 1000000 + 10000,
 	      "after a report that was worth it pauses are short again", &outcome);
 	return failed;

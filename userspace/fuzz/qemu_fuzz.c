@@ -7,7 +7,7 @@
  * What must hold: KVM gets, in the current epoch alone and with the bitmap locked, pages
  * that the guest named in it, and all of them once a report was right to its end; what is
  * dropped lies within a block; the guest sees whole requests and nothing else; no wait is
- * longer than asked for.
+ * longer than asked for, and none holds a lock.
  */
 #include "qemu_stand_in.h"
 
@@ -18,10 +18,11 @@
 
 static bool checked_report(uint64_t epoch, hwaddr gpa, const unsigned long *free_pages,
 			   unsigned long npages);
-static void checked_done(uint64_t epoch, bool complete);
+static int64_t checked_done(uint64_t epoch, bool complete);
 
 #define free_page_filter_report(...)		checked_report(__VA_ARGS__)
 #define free_page_filter_report_done(...)	checked_done(__VA_ARGS__)
+#include "../../qemu/migration/free-page-budget.c"
 #include "../../qemu/migration/free-page-report.c"
 #undef free_page_filter_report
 #undef free_page_filter_report_done
@@ -43,8 +44,13 @@ enum op {
 	OP_WAIT,
 	OP_END,		/* the migration ends, users come and go, and it may begin again */
 	OP_TIMER,	/* the agent has rested */
+	OP_WORK,	/* the object's thread gets its turn */
+	OP_BUSY,	/* somebody else has the bitmap for a while */
 	NR_OPS,
 };
+
+/* What can happen while a report waits for the bitmap: its lock is not held. */
+enum { NOTHING, EPOCH_ENDS, NEXT_EPOCH, HURRY, NR_MEANWHILE };
 
 /* Pages that the guest named in this epoch. */
 struct named {
@@ -66,6 +72,9 @@ static struct world {
 	int64_t now_ms, excluded_ms, pass_ms;
 	bool bitmap_locked;
 	bool no_balloon, no_object;	/* users that are gone */
+	uint8_t busy;			/* tries to lock it that fail */
+	uint8_t meanwhile;		/* enum, what happens in the last of them */
+	bool hurried;
 	uint8_t request[WIRE_REQUEST_LEN];
 	size_t requested;		/* bytes of it that were written */
 	NotifierWithReturn *notifier;
@@ -75,6 +84,7 @@ static struct world {
 } world;
 
 static FreePageReport object;
+AddressSpace address_space_memory;
 static MachineState machine;
 MachineState *current_machine = &machine;
 
@@ -141,7 +151,7 @@ int qemu_chr_fe_write(CharFrontend *fe, const uint8_t *data, int len)
 	if (world.requested == WIRE_REQUEST_LEN) {
 		wire_request_init(&request);
 		MUST(wire_decode_request(&request, world.request, WIRE_REQUEST_LEN, &used) == WIRE_DONE);
-		MUST(request.tag && request.tag <= world.last_epoch);
+		MUST(request.tag <= world.last_epoch);
 		world.requested = 0;
 	}
 	return n;
@@ -169,9 +179,26 @@ GMainContext *iothread_get_g_main_context(IOThread *thread)
 	return NULL;
 }
 
+AioContext *iothread_get_aio_context(IOThread *thread)
+{
+	(void)thread;
+	return NULL;
+}
+
+/* It would wait for a report that waits for the bitmap. */
 void iothread_stop(IOThread *thread)
 {
 	(void)thread;
+	MUST(fpf.hurry);
+}
+
+/* More than most inputs name: what the bound does is not looked at here. */
+void flatview_for_each_range(FlatView *view, flatview_cb *cb, void *opaque)
+{
+	const MemoryRegion region = { .ram_block = &world };
+
+	(void)view;
+	cb(0, 1ull << 52, &region, 0, opaque);
 }
 
 void iothread_destroy(IOThread *thread)
@@ -280,12 +307,44 @@ int64_t get_clock(void)
 	return world.now_ms * 1000000;
 }
 
+/* Another thread was in SET, see wait_for_report(). */
+void qemu_cond_wait(QemuCond *cond, QemuMutex *lock)
+{
+	MUST(cond == &fpf.flushed && lock == &fpf.lock && lock->held && fpf.flushing);
+	fpf.flushing--;
+	fpf.nr_flushed++;
+}
+
+/* What others do when they get the lock. */
+static void have_lock(QemuMutex *lock)
+{
+	uint8_t meanwhile = world.meanwhile;
+
+	if (world.busy || !meanwhile)
+		return;
+	world.meanwhile = NOTHING;
+	qemu_mutex_unlock(lock);
+	if (meanwhile == HURRY) {
+		world.busy = UINT8_MAX;
+		world.hurried = true;
+		free_page_filter_hurry(true);
+	} else {
+		free_page_filter_end_epoch();
+		if (meanwhile == NEXT_EPOCH)
+			free_page_filter_arm(true, false);
+	}
+	qemu_mutex_lock(lock);
+}
+
 /* It may end before its time. */
 void qemu_cond_timedwait(QemuCond *cond, QemuMutex *lock, int ms)
 {
-	(void)cond;
 	MUST(lock->held && ms > 0 && ms <= FPF_WAIT_STEP_MS);
+	/* Nobody who wants the object's lock, or the bitmap, has to wait. */
+	MUST(!object.lock.held && !world.bitmap_locked);
 	world.now_ms += 1 + (ms - 1) / 2;
+	if (cond == &fpf.gave_way)
+		have_lock(lock);
 }
 
 RAMBlock *qemu_ram_block_from_host(void *host, bool round, ram_addr_t *offset)
@@ -308,10 +367,14 @@ size_t qemu_ram_pagesize(RAMBlock *rb)
 	return rb->page_size;
 }
 
-void ram_bitmap_lock(void)
+bool ram_bitmap_trylock(void)
 {
-	MUST(!world.bitmap_locked);
+	/* Without an epoch there may be no bitmap. */
+	MUST(!world.bitmap_locked && world.epoch);
+	if (world.busy && world.busy--)
+		return false;
 	world.bitmap_locked = true;
+	return true;
 }
 
 void ram_bitmap_unlock(void)
@@ -437,14 +500,14 @@ static bool checked_report(uint64_t epoch, hwaddr gpa, const unsigned long *free
 {
 	struct named *named;
 
-	MUST(object.lock.held);
-	MUST(epoch && epoch == object.epoch && epoch == object.decoder.expect.tag);
+	MUST(!object.lock.held);
+	MUST(epoch == object.epoch && (!epoch || epoch == object.decoder.expect.tag));
 	MUST(gpa % (WIRE_CHUNK_PAGES << HOST_PAGE_SHIFT) == 0);
 	MUST(npages && npages <= WIRE_CHUNK_PAGES);
 	/* More were named than are kept here: this epoch is of no more use. */
 	if (epoch == world.epoch && world.nr_named == MAX_NAMED)
 		free_page_filter_end_epoch();
-	if (epoch == world.epoch) {
+	if (epoch && epoch == world.epoch) {
 		named = name_pages(gpa, npages);
 		memcpy(named->bits, free_pages, sizeof(named->bits));
 	}
@@ -452,19 +515,32 @@ static bool checked_report(uint64_t epoch, hwaddr gpa, const unsigned long *free
 }
 
 /* All was handed over, and the wait for it is over. */
-static void checked_done(uint64_t epoch, bool complete)
+static int64_t checked_done(uint64_t epoch, bool complete)
 {
+	int64_t won = free_page_filter_report_done(epoch, complete);
 	unsigned int i;
 
-	free_page_filter_report_done(epoch, complete);
-	if (epoch != fpf.epoch)
-		return;
+	MUST(epoch && !object.lock.held && won >= 0);
+	if (epoch != fpf.epoch || world.hurried)
+		return won;
 	for (i = 0; i < world.nr_named; i++)
 		MUST(find_first_bit(world.named[i].bits, WIRE_CHUNK_PAGES) == WIRE_CHUNK_PAGES);
 	MUST(!fpf.nr_hints);
+	return won;
 }
 
 /* Ops */
+
+static void work(void)
+{
+	if (world.no_object || !object.work->pending)
+		return;
+	object.work->pending = false;
+	/* What a peer that has gone was asked is no matter of the next one. */
+	if (object.new_peer)
+		world.requested = 0;
+	object.work->run(object.work->opaque);
+}
 
 static void feed(struct input *input, bool mended)
 {
@@ -475,7 +551,7 @@ static void feed(struct input *input, bool mended)
 	struct input pieces = { data, len };
 
 	if (mended)
-		mend_response(data, len, world.last_epoch, mend);
+		mend_response(data, len, object.decoder.expect.tag, mend);
 	while (pieces.len) {
 		cut = input_cut(&cuts, pieces.len);
 		cut = MIN(cut, (size_t)fpr_can_read(&object));
@@ -491,12 +567,16 @@ static void sync_bitmap(struct input *input)
 	uint64_t how = input_number(input, 1);
 	PrecopyNotifyData data = { .reason = PRECOPY_NOTIFY_AFTER_BITMAP_SYNC };
 
+	/* Rounds last for longer than it takes to have a budget again. */
+	world.now_ms += 1000;
 	/* The object copes with a sync that does not end the epoch. */
 	if (how != 0xff)
 		free_page_filter_end_epoch();
 	if (how == 0xfe)
 		data.reason = PRECOPY_NOTIFY_SETUP;
 	world.notifier->notify(world.notifier, &data, NULL);
+	if (how != 0x40)
+		work();
 	MUST(!object.epoch || object.decoder.expect.tag == object.epoch);
 }
 
@@ -563,9 +643,9 @@ static void wait_for_report(struct input *input)
 
 	if (how & 1) {
 		/* As if another thread were at that point: nobody may be waited for twice. */
-		fpf.flushing = how & 2;
+		fpf.flushing = !!(how & 2);
 		free_page_filter_before_pages();
-		fpf.flushing = false;
+		fpf.flushing = 0;
 	} else {
 		ask_for_last_round(input_number(input, 3));
 		MUST(!late || world.now_ms == start);
@@ -582,7 +662,7 @@ static void ask_again(void)
 
 	if (!object.again->pending)
 		return;
-	MUST(object.again->expires_ms >= object.asked_ms + object.interval_ms);
+	MUST(!object.expecting && object.again->expires_ms >= object.asked_ms + object.interval_ms);
 	object.again->pending = false;
 	object.again->expired(object.again->opaque);
 	MUST(world.epoch == epoch);
@@ -598,6 +678,8 @@ static void plug_object(void)
 	object.wait_first_ms = WAIT_MS;
 	fpr_set_chardev(OBJECT(&object), name, NULL);
 	fpr_complete((UserCreatable *)&object, NULL);
+	/* An agent was seen. */
+	object.owes = false;
 	world.no_object = false;
 }
 
@@ -633,10 +715,16 @@ static void check_users(void)
 
 static void end_migration(struct input *input)
 {
+	PrecopyNotifyData data = { .reason = PRECOPY_NOTIFY_CLEANUP };
 	FreePageFilterInfo *info = free_page_filter_info();
 	uint64_t how = input_number(input, 1);
 
 	MUST(!info == (world.no_balloon && world.no_object));
+	if (world.notifier)
+		world.notifier->notify(world.notifier, &data, NULL);
+	free_page_filter_end_epoch();
+	work();
+	MUST(world.no_object || (!object.epoch && !object.again->pending));
 	if (info) {
 		MUST(info->confirmed_pages <= info->reported_pages);
 		free(info->blocked_reason);
@@ -668,6 +756,7 @@ static bool possible(enum op op)
 	case OP_RESPONSE:
 	case OP_EVENT:
 	case OP_TIMER:
+	case OP_WORK:
 		return !world.no_object;
 	case OP_HINT:
 	case OP_FLUSH:
@@ -689,6 +778,7 @@ static void run_op(enum op op, struct input *input)
 		break;
 	case OP_EVENT:
 		fpr_event(&object, (QEMUChrEvent)(input_number(input, 1) % (CHR_EVENT_CLOSED + 1)));
+		work();
 		break;
 	case OP_SETTING:
 		set_up(input);
@@ -708,8 +798,20 @@ static void run_op(enum op op, struct input *input)
 	case OP_TIMER:
 		ask_again();
 		break;
+	case OP_WORK:
+		work();
+		break;
+	case OP_BUSY:
+		world.busy = (uint8_t)input_number(input, 1);
+		world.meanwhile = (uint8_t)(input_number(input, 1) % NR_MEANWHILE);
+		break;
 	case NR_OPS:
 		break;
+	}
+	if (world.hurried) {
+		world.hurried = false;
+		world.busy = 0;
+		free_page_filter_hurry(false);
 	}
 	/* One object has asked once at most, and nobody keeps a lock. */
 	MUST(fpf.outstanding <= 1 && fpf.epoch == world.epoch);

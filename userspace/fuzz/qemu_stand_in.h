@@ -108,9 +108,11 @@ static inline void stand_in_unlock(QemuMutex **lock)
 
 #define qemu_cond_init(cond)		((void)(cond))
 #define qemu_cond_signal(cond)		((void)(cond))
+#define qemu_cond_broadcast(cond)	((void)(cond))
 #define qatomic_set(p, value)		(*(p) = (value))
 #define qatomic_read(p)			(*(p))
 
+void qemu_cond_wait(QemuCond *cond, QemuMutex *lock);
 void qemu_cond_timedwait(QemuCond *cond, QemuMutex *lock, int ms);
 
 typedef struct { uint64_t value; } Stat64;
@@ -194,7 +196,9 @@ static inline long bitmap_count_one(const unsigned long *map, unsigned long nbit
 	return count;
 }
 
-/* Timers, which go off when the fuzzer has them do so. */
+/* Timers and bottom halves, which run when the fuzzer has them do so. */
+
+typedef struct AioContext AioContext;
 
 typedef struct QEMUTimer {
 	void (*expired)(void *opaque);
@@ -203,11 +207,12 @@ typedef struct QEMUTimer {
 	int64_t expires_ms;
 } QEMUTimer;
 
-static inline QEMUTimer *timer_new_ms(int clock, void (*expired)(void *), void *opaque)
+static inline QEMUTimer *aio_timer_new(AioContext *context, int clock, int scale,
+				       void (*expired)(void *), void *opaque)
 {
 	QEMUTimer *timer = calloc(1, sizeof(*timer));
 
-	(void)clock;
+	(void)context, (void)clock, (void)scale;
 	timer->expired = expired;
 	timer->opaque = opaque;
 	return timer;
@@ -225,6 +230,25 @@ static inline void timer_del(QEMUTimer *timer)
 }
 
 #define timer_free(timer)		free(timer)
+
+typedef struct QEMUBH {
+	void (*run)(void *opaque);
+	void *opaque;
+	bool pending;
+} QEMUBH;
+
+static inline QEMUBH *aio_bh_new(AioContext *context, void (*run)(void *), void *opaque)
+{
+	QEMUBH *bh = calloc(1, sizeof(*bh));
+
+	(void)context;
+	bh->run = run;
+	bh->opaque = opaque;
+	return bh;
+}
+
+#define qemu_bh_schedule(bh)		((void)((bh)->pending = true))
+#define qemu_bh_delete(bh)		free(bh)
 
 /* What is told, and to whom */
 
@@ -285,6 +309,7 @@ typedef struct TypeInfo {
 #define object_class_property_add_str(oc, name, get, set) ((void)(oc), (void)(get), (void)(set))
 #define object_class_property_add(oc, name, type, get, set, release, opaque)	\
 	((void)(oc), (void)(get), (void)(set), (void)(opaque))
+#define object_class_property_add_bool(oc, name, get, set) ((void)(oc), (void)(get), (void)(set))
 #define type_register_static(info)		((void)(info))
 #define type_init(function)			\
 	static inline void stand_in_ ## function(void) { function(); }
@@ -300,9 +325,10 @@ typedef struct Notifier Notifier;
 
 typedef enum { CHR_EVENT_BREAK, CHR_EVENT_OPENED, CHR_EVENT_MUX_IN, CHR_EVENT_CLOSED } QEMUChrEvent;
 enum { QEMU_CHAR_FEATURE_GCONTEXT };
-enum { PRECOPY_NOTIFY_SETUP, PRECOPY_NOTIFY_AFTER_BITMAP_SYNC };
+enum { PRECOPY_NOTIFY_SETUP, PRECOPY_NOTIFY_AFTER_BITMAP_SYNC, PRECOPY_NOTIFY_CLEANUP };
 enum { PHASE_MACHINE_READY };
 enum { QEMU_CLOCK_REALTIME };
+enum { SCALE_MS };
 enum { MIGRATION_STATUS_ACTIVE = 4 };
 
 struct NotifierWithReturn {
@@ -323,6 +349,8 @@ typedef struct MachineState { void *cgs; } MachineState;
 typedef struct MemoryRegion {
 	bool nonvolatile;
 	unsigned int kind;
+	void *ram_block;
+	bool ram_device;
 } MemoryRegion;
 typedef struct RAMBlock {
 	char idstr[8];
@@ -339,6 +367,16 @@ typedef struct RAMBlock {
 #define RAM_PMEM			(1 << 5)
 #define memory_region_is_nonvolatile(mr)	((mr)->nonvolatile)
 
+typedef uint64_t Int128;
+typedef struct FlatView FlatView;
+typedef struct AddressSpace { int unused; } AddressSpace;
+typedef bool flatview_cb(Int128 start, Int128 len, const MemoryRegion *mr, hwaddr offset, void *opaque);
+
+#define int128_get64(n)			(n)
+#define int128_add(a, b)		((a) + (b))
+#define address_space_to_flatview(as)	((void)(as), (FlatView *)NULL)
+
+extern AddressSpace address_space_memory;
 extern MachineState *current_machine;
 
 Chardev *qemu_chr_find(const char *name);
@@ -353,6 +391,8 @@ void qemu_chr_fe_set_handlers(CharFrontend *fe, int (*can_read)(void *),
 			      GMainContext *context, bool set_open);
 IOThread *iothread_create(const char *name, Error **errp);
 GMainContext *iothread_get_g_main_context(IOThread *thread);
+AioContext *iothread_get_aio_context(IOThread *thread);
+void flatview_for_each_range(FlatView *view, flatview_cb *cb, void *opaque);
 void iothread_stop(IOThread *thread);
 void iothread_destroy(IOThread *thread);
 void precopy_add_notifier(NotifierWithReturn *n);

@@ -11,6 +11,8 @@
 
 #if QEMU_VERSION_MAJOR == 10 && QEMU_VERSION_MINOR == 0
 
+#include "exec/address-spaces.h"
+#include "exec/memory.h"
 #include "exec/ramblock.h"
 
 typedef struct CharBackend CharFrontend;
@@ -20,6 +22,8 @@ typedef void FreePageClassData;
 
 #else
 
+#include "system/address-spaces.h"
+#include "system/memory.h"
 #include "system/ramblock.h"
 
 typedef const void FreePageClassData;

@@ -76,8 +76,8 @@ uint64_t free_page_filter_arm_for_report(uint32_t wait_first_ms,
  * began, need not be sent in this round either.  The same epoch serves: like
  * the first one, the report is asked for after ARM and the last bitmap sync.
  *
- * Called with the BQL held and the guest running.  Returns the epoch's number,
- * or 0 if it is over or so little is left that a sync is near.
+ * Called with the guest running.  Returns the epoch's number, or 0 if it is
+ * over or so little is left that a sync is near.
  */
 uint64_t free_page_filter_ask_again(void);
 
@@ -89,9 +89,9 @@ uint64_t free_page_filter_ask_again(void);
  * @free: a bit for each page of the host's page size
  * @npages: number of pages
  *
- * Not to be called with the BQL held: it waits for those who send pages.  They
- * may be dropped only when the report has ended.  Returns false if the epoch is
- * over.
+ * Not to be called with the BQL held: it waits for those who send pages, though
+ * without a lock that anybody with the BQL waits for.  They may be dropped only
+ * when the report has ended.  Returns false if the epoch is over.
  */
 bool free_page_filter_report(uint64_t epoch, hwaddr gpa,
                              const unsigned long *free, unsigned long npages);
@@ -99,8 +99,22 @@ bool free_page_filter_report(uint64_t epoch, hwaddr gpa,
 /**
  * free_page_filter_report_done: a report has ended
  * @complete: it was whole and right to its end
+ *
+ * Returns what it won, if the epoch is not over: for how many milliseconds the
+ * pages would have been sent that were dropped since the report before, hints
+ * included; INT64_MAX before it is known how fast pages are sent.
  */
-void free_page_filter_report_done(uint64_t epoch, bool complete);
+int64_t free_page_filter_report_done(uint64_t epoch, bool complete);
+
+/**
+ * free_page_filter_hurry: whether nobody waits for those who send pages
+ *
+ * They may be stuck for as long as the network is, and with them the thread
+ * that hands over a report.  To be called with true, the BQL held, before such
+ * a thread is waited for, and with false afterwards: what is handed over in
+ * between is used only if it takes no wait.
+ */
+void free_page_filter_hurry(bool hurry);
 
 /* For the migration of RAM; called with the BQL held, but where it says so */
 
@@ -183,11 +197,12 @@ void hmp_info_free_page_filter(Monitor *mon, const FreePageFilterInfo *info);
 /* What migration/ram.c provides for the filter */
 
 /**
- * ram_bitmap_lock: keep everybody from sending pages and syncing the bitmap
+ * ram_bitmap_trylock: keep everybody from sending pages and syncing the bitmap
  *
- * Called while a migration is between its setup and its cleanup.
+ * Called while a migration is between its setup and its cleanup.  Returns false
+ * if somebody is at that.
  */
-void ram_bitmap_lock(void);
+bool ram_bitmap_trylock(void);
 void ram_bitmap_unlock(void);
 
 /**
