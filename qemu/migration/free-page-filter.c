@@ -72,6 +72,7 @@
 #include "migration/misc.h"
 #include "migration.h"
 #include "system/kvm_fpr.h"
+#include "system/runstate.h"
 #include "system/system.h"
 #include "options.h"
 #include "ram.h"
@@ -773,7 +774,9 @@ static int fpf_check_incoming(RAMBlock *rb, void *opaque)
 
 bool free_page_filter_incoming(Error **errp)
 {
-    return !fpf.users || !foreach_not_ignored_block(fpf_check_incoming, errp);
+    /* A snapshot that is loaded into a running machine has all pages. */
+    return !fpf.users || !runstate_check(RUN_STATE_INMIGRATE) ||
+           !foreach_not_ignored_block(fpf_check_incoming, errp);
 }
 
 FreePageFilterInfo *free_page_filter_info(void)

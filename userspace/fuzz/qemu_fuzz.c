@@ -71,6 +71,7 @@ static struct world {
 	uint64_t epoch, last_epoch;	/* KVM's */
 	int64_t now_ms, excluded_ms, pass_ms;
 	bool bitmap_locked;
+	bool incoming;
 	bool no_balloon, no_object;	/* users that are gone */
 	uint8_t busy;			/* tries to lock it that fail */
 	uint8_t meanwhile;		/* enum, what happens in the last of them */
@@ -231,6 +232,12 @@ bool phase_check(int phase)
 bool runstate_is_running(void)
 {
 	return !world.not_running;
+}
+
+bool runstate_check(int state)
+{
+	MUST(state == RUN_STATE_INMIGRATE);
+	return world.incoming;
 }
 
 bool migrate_postcopy_ram(void)
@@ -736,7 +743,9 @@ static void end_migration(struct input *input)
 	check_users();
 	/* The one that is ignored does not count. */
 	world.old_files = how >> 4 & 5;
-	MUST(free_page_filter_incoming(NULL) == (!fpf.users || !(world.old_files & 1)));
+	world.incoming = how & 0x80;
+	MUST(free_page_filter_incoming(NULL) ==
+	     (!fpf.users || !world.incoming || !(world.old_files & 1)));
 	if (how & 8)
 		return;
 	free_page_filter_end_epoch();

@@ -327,6 +327,7 @@ typedef enum { CHR_EVENT_BREAK, CHR_EVENT_OPENED, CHR_EVENT_MUX_IN, CHR_EVENT_CL
 enum { QEMU_CHAR_FEATURE_GCONTEXT };
 enum { PRECOPY_NOTIFY_SETUP, PRECOPY_NOTIFY_AFTER_BITMAP_SYNC, PRECOPY_NOTIFY_CLEANUP };
 enum { PHASE_MACHINE_READY };
+enum { RUN_STATE_INMIGRATE };
 enum { QEMU_CLOCK_REALTIME };
 enum { SCALE_MS };
 enum { MIGRATION_STATUS_ACTIVE = 4 };
@@ -400,6 +401,7 @@ void precopy_remove_notifier(NotifierWithReturn *n);
 void qemu_add_machine_init_done_notifier(Notifier *n);
 bool phase_check(int phase);
 bool runstate_is_running(void);
+bool runstate_check(int state);
 bool migrate_postcopy_ram(void);
 bool migrate_colo(void);
 bool migrate_background_snapshot(void);
