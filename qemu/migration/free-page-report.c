@@ -39,6 +39,7 @@
 #include "qemu/units.h"
 #include "qapi/error.h"
 #include "qapi/visitor.h"
+#include "hw/qdev-core.h"
 #include "qom/object_interfaces.h"
 #include "migration/free-page-budget.h"
 #include "migration/free-page-compat.h"
@@ -140,6 +141,10 @@ static uint64_t fpr_max_pages(void)
 {
     uint64_t end = 0;
 
+    /* Who answers before there is memory is there, and names nothing. */
+    if (!phase_check(PHASE_MACHINE_READY)) {
+        return UINT64_MAX >> ctz64(qemu_real_host_page_size());
+    }
     RCU_READ_LOCK_GUARD();
     flatview_for_each_range(address_space_to_flatview(&address_space_memory),
                             fpr_find_end, &end);
