@@ -28,33 +28,40 @@
  */
 #define MAX_READ	(4UL << 20)
 
-/*
- * Free must mean that the content does not matter.  These features rely on what free
- * pages hold: a page that arrives with something else is found "corrupt", or
- * handed out as zeroed when it is not.
- */
-static const char *why_content_matters(void)
+#define CONTENT_REASON(parameter, config, is_on, why)	{ parameter, config, is_on, why }
+
+/* Whether it does, and if so a line why. */
+static bool content_matters(void)
 {
-	if (want_init_on_free())
-		return "init_on_free: pages are zeroed when they are freed";
-	if (page_poisoning_enabled_static())
-		return "page_poison: free pages hold a pattern";
-	if (debug_pagealloc_enabled_static())
-		return "debug_pagealloc: free pages are watched";
-	return NULL;
+	const struct {
+		const char *parameter;
+		const char *config;
+		bool is_on;
+		const char *why;
+	} reasons[] = {
+		/* The name that Kbuild found in this kernel's headers. */
+#ifdef FPR_SAYS_ZEROED
+		{ FPR_SAYS_ZEROED, "", true, "this kernel may take free pages for zeroed" },
+#endif
+#include "content_reasons.h"
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(reasons); i++) {
+		if (!reasons[i].is_on)
+			continue;
+		pr_warn_ratelimited("free pages are not reported with %s: %s\n",
+				    reasons[i].parameter, reasons[i].why);
+		return true;
+	}
+	return false;
 }
 
 static int fpr_guest_open(struct inode *inode, struct file *file)
 {
-	const char *why = why_content_matters();
-
 	if (!capable(CAP_SYS_ADMIN))
 		return -EPERM;
-	if (why) {
-		pr_warn_ratelimited("free pages are not reported with %s\n", why);
-		return -EOPNOTSUPP;
-	}
-	return 0;
+	return content_matters() ? -EOPNOTSUPP : 0;
 }
 
 static loff_t device_size(void)

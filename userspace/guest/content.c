@@ -1,21 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Whether this kernel relies on what free pages hold, as far as programs can see. */
+#include <dirent.h>
 #include <err.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <zlib.h>
 
 #include "content.h"
 
-/* Parameters of the kernel, and what makes them the default. */
+#define BALLOONS	"/sys/bus/virtio/devices"
+#define BALLOON_ID	0x5
+
+/* Features from 24 on are the transport's, up to where the device's own go on. */
+#define TRANSPORT_FIRST	24
+#define TRANSPORT_END	50
+
+/* Parameters of the kernel, and what makes them the default, "" for what is off unless asked for. */
 static const struct {
 	const char *name;
-	const char *config;	/* NULL: off unless asked for */
+	const char *config;
+	const char *is_on;	/* as the kernel writes it */
+	const char *why;
 } features[] = {
-	{ "init_on_free", "CONFIG_INIT_ON_FREE_DEFAULT_ON=y" },
-	{ "debug_pagealloc", "CONFIG_DEBUG_PAGEALLOC_ENABLE_DEFAULT=y" },
-	{ "page_poison", NULL },
+#define CONTENT_REASON(parameter, config, is_on, why)	{ parameter, config, #is_on, why }
+#include "../../guest/content_reasons.h"
 };
 
 #define NR_FEATURES	(sizeof(features) / sizeof(features[0]))
@@ -77,7 +88,7 @@ static bool config_has(gzFile f, const char *want)
 
 	gzrewind(f);
 	while (gzgets(f, line, sizeof(line))) {
-		if (!strncmp(line, want, len) && line[len] == '\n')
+		if (!strncmp(line, want, len) && !strcmp(line + len, "=y\n"))
 			return true;
 	}
 	return false;
@@ -109,7 +120,7 @@ static bool feature_is_off(size_t i, const char *cmdline)
 	case OFF:
 		return true;
 	default:
-		on = features[i].config ? is_on_by_default(features[i].config) : 0;
+		on = features[i].config[0] ? is_on_by_default(features[i].config) : 0;
 	}
 	if (on > 0)
 		warnx("this kernel needs the content of free pages: boot with %s=0",
@@ -120,11 +131,31 @@ static bool feature_is_off(size_t i, const char *cmdline)
 	return !on;
 }
 
+/* A newer kernel may have reasons that nobody has looked for. */
+static bool content_is_looked_at(void)
+{
+	unsigned int major, minor;
+	struct utsname uts;
+
+	if (uname(&uts) || sscanf(uts.release, "%u.%u", &major, &minor) != 2) {
+		warnx("can not know which kernel this is: use --source device");
+		return false;
+	}
+	if (major < CONTENT_LOOKED_AT_MAJOR ||
+	    (major == CONTENT_LOOKED_AT_MAJOR && minor <= CONTENT_LOOKED_AT_MINOR))
+		return true;
+	warnx("can not know whether Linux %u.%u needs the content of free pages: use --source device",
+	      major, minor);
+	return false;
+}
+
 bool content_matters(void)
 {
 	char cmdline[8192];
 	size_t i;
 
+	if (!content_is_looked_at())
+		return true;
 	if (!read_cmdline(cmdline, sizeof(cmdline))) {
 		warnx("can not read /proc/cmdline: use --source device");
 		return true;
@@ -134,4 +165,55 @@ bool content_matters(void)
 			return true;
 	}
 	return false;
+}
+
+/* One attribute of a device; "" if it can not be read. */
+static void read_attribute(char *text, size_t size, const char *device, const char *name)
+{
+	char path[PATH_MAX];
+	size_t len;
+	FILE *f;
+
+	snprintf(path, sizeof(path), BALLOONS "/%s/%s", device, name);
+	f = fopen(path, "re");
+	len = f ? fread(text, 1, size - 1, f) : 0;
+	text[len] = '\0';
+	if (f)
+		fclose(f);
+}
+
+/* Whether the driver uses what nobody has looked at; sysfs shows one digit a feature. */
+static bool is_unknown_balloon(const char *device)
+{
+	char id[32], bits[256];
+	unsigned int i;
+
+	read_attribute(id, sizeof(id), device, "device");
+	if (strtoul(id, NULL, 16) != BALLOON_ID)
+		return false;
+	read_attribute(bits, sizeof(bits), device, "features");
+	for (i = 0; bits[i]; i++) {
+		if (bits[i] != '1' || i < CONTENT_BALLOON_FEATURES ||
+		    (i >= TRANSPORT_FIRST && i < TRANSPORT_END))
+			continue;
+		warnx("the balloon %s has feature %u, by which free pages may be taken for zeroed: use a newer fprctl",
+		      device, i);
+		return true;
+	}
+	return false;
+}
+
+bool content_is_promised(void)
+{
+	struct dirent *entry;
+	bool found = false;
+	DIR *dir;
+
+	dir = opendir(BALLOONS);
+	if (!dir)
+		return false;	/* no virtio, or no sysfs: then no port of it either */
+	while (!found && (entry = readdir(dir)))
+		found = entry->d_name[0] != '.' && is_unknown_balloon(entry->d_name);
+	closedir(dir);
+	return found;
 }

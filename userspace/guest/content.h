@@ -12,4 +12,12 @@
  */
 bool content_matters(void);
 
+/**
+ * content_is_promised - whether a balloon has a feature that nobody has looked at
+ *
+ * With one of them the guest may take pages for zeroed that its host has dropped: that has
+ * been proposed.  For all sources, for the module does not see a device's features.  Says so.
+ */
+bool content_is_promised(void);
+
 #endif

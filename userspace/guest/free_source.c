@@ -63,7 +63,7 @@ static enum fpr_status explain_open(const struct free_source *source,
 	*refusal = WIRE_REFUSED_SOURCE;
 	if (errno == EOPNOTSUPP) {
 		*refusal = WIRE_REFUSED_CONTENT;
-		warnx("%s: this kernel needs the content of free pages: boot without init_on_free, page_poison and debug_pagealloc",
+		warnx("%s: this kernel needs the content of free pages, its log says why: boot without init_on_free, page_poison and debug_pagealloc",
 		      source->path);
 	} else if (errno == ENOENT) {
 		warnx("%s does not exist: load the module fpr_guest", source->path);
@@ -146,9 +146,18 @@ static enum fpr_status find_size(struct free_source *source)
 	return FPR_OK;
 }
 
+/* A file with a bitmap is somebody else's word. */
+static bool is_this_kernels(const struct free_source *source)
+{
+	struct stat st;
+
+	return source->kpageflags || (!stat(source->path, &st) && S_ISCHR(st.st_mode));
+}
+
 enum fpr_status free_source_open(struct free_source *source, enum wire_refusal *refusal)
 {
-	if (source->kpageflags && content_matters()) {
+	if (is_this_kernels(source) &&
+	    (content_is_promised() || (source->kpageflags && content_matters()))) {
 		*refusal = WIRE_REFUSED_CONTENT;
 		return FPR_ERROR;
 	}
