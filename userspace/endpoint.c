@@ -13,6 +13,9 @@
 #include "cli.h"
 #include "endpoint.h"
 
+/* Who connects while an answer is on its way need not try again. */
+#define LISTEN_BACKLOG	16
+
 static int parse_cid(const char *text, const char **end, unsigned int *cid)
 {
 	static const struct {
@@ -98,7 +101,7 @@ enum fpr_status endpoint_listen(const struct endpoint *endpoint, int *fd)
 
 	if (status)
 		return status;
-	if (bind(*fd, (struct sockaddr *)&address, sizeof(address)) || listen(*fd, 1)) {
+	if (bind(*fd, (struct sockaddr *)&address, sizeof(address)) || listen(*fd, LISTEN_BACKLOG)) {
 		warn("%s: cannot listen", endpoint->name);
 		close(*fd);
 		return FPR_ERROR;

@@ -5,6 +5,12 @@
  * A virtio-serial port stays while hosts come and go: it hangs up while no host has it
  * open, which is how a migration looks from here.  What was half read or half
  * written belongs to the host before, and is forgotten.
+ *
+ * At a vsock any program of the host can connect, and a host that was restored from a
+ * snapshot leaves connections behind that nobody will ever use or close.  So no client can
+ * keep the others waiting: they are answered in turn, one answer each; one that says nothing
+ * for a while goes; so does one that takes its answer slowly while another waits; and where
+ * there are too many, the one that has been silent for longest.
  */
 #include <err.h>
 #include <errno.h>
@@ -13,9 +19,14 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "endpoint.h"
 #include "send_report.h"
 #include "serve.h"
@@ -23,6 +34,13 @@
 
 /* How often a port is found without a host before a response is given up. */
 #define HANG_UP_TRIES	4
+
+/* Connections that are open at a time, and how long one may say nothing. */
+#define CLIENTS_MAX	8
+#define SILENCE_US	10000000u
+
+/* Of /dev/null and its like, at which no host ever is. */
+#define MEMORY_MAJOR	1
 
 /* What became of waiting for the host. */
 enum event {
@@ -32,13 +50,22 @@ enum event {
 	EVENT_GONE,	/* the connection or the port is no more */
 };
 
+/* Whom requests come from. */
+struct client {
+	int fd;
+	struct wire_request request;	/* as far as it was read */
+	enum wire_status kind;		/* of the request that is to be answered */
+	enum event event;		/* the last one */
+	uint64_t heard_us;		/* when it last said or took something */
+};
+
 struct server {
 	struct free_source *source;
-	int fd;
 	bool is_port;		/* it outlives its hosts */
-	struct wire_request request;
-	enum wire_status kind;	/* of the request that is to be answered */
-	enum event event;	/* the last one */
+	int listener;		/* or -1 */
+	struct client *client;	/* who is attended to */
+	size_t nr_clients;
+	struct client clients[CLIENTS_MAX];	/* the one to be attended to next comes first */
 };
 
 /* The signal's only purpose is to end a wait. */
@@ -73,7 +100,7 @@ static void wait_for_host(void)
 }
 
 /* Take what came.  Of several requests the last one is answered: nobody waits for the others. */
-static enum event read_request(struct server *server)
+static enum event read_request(struct client *client)
 {
 	enum event event = EVENT_READY;
 	enum wire_status status;
@@ -81,33 +108,67 @@ static enum event read_request(struct server *server)
 	size_t at, used;
 	ssize_t n;
 
-	n = read(server->fd, data, sizeof(data));
+	n = read(client->fd, data, sizeof(data));
 	if (!n)
 		return EVENT_HUNG_UP;
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? EVENT_READY : EVENT_GONE;
+	client->heard_us = clock_us();
 	for (at = 0; at < (size_t)n; at += used) {
-		status = wire_decode_request(&server->request, data + at, (size_t)n - at, &used);
+		status = wire_decode_request(&client->request, data + at, (size_t)n - at, &used);
 		if (status == WIRE_MORE)
 			continue;
-		server->kind = status;
+		client->kind = status;
 		event = EVENT_REQUEST;
 	}
 	return event;
 }
 
-/* Wait until a request is there, or with POLLOUT until something can be written. */
-static enum event wait_for(struct server *server, short events)
+/* What is left of a time; 0 if nothing is, and for poll() rounded up. */
+static int ms_left(uint64_t until_us)
 {
-	struct pollfd pfd = { .fd = server->fd, .events = events | POLLIN };
+	uint64_t now = clock_us();
 
-	if (poll(&pfd, 1, -1) < 0)
+	return now >= until_us ? 0 : (int)((until_us - now + 999) / 1000);
+}
+
+/* Whether anybody but the one that is attended to wants something. */
+static bool others_wait(const struct server *server)
+{
+	struct pollfd fds[CLIENTS_MAX + 1];
+	nfds_t nr = 0;
+	size_t i;
+
+	if (server->listener < 0)
+		return false;
+	fds[nr++] = (struct pollfd) { .fd = server->listener, .events = POLLIN };
+	for (i = 0; i < server->nr_clients; i++) {
+		if (&server->clients[i] != server->client)
+			fds[nr++] = (struct pollfd) { .fd = server->clients[i].fd, .events = POLLIN };
+	}
+	return poll(fds, nr, 0) > 0;
+}
+
+/*
+ * Wait until a request is there, or with POLLOUT until something can be written.
+ * @until_us: with a listener, when others have waited long enough
+ */
+static enum event wait_for(const struct server *server, short events, uint64_t until_us)
+{
+	struct client *client = server->client;
+	struct pollfd pfd = { .fd = client->fd, .events = events | POLLIN };
+	int nr;
+
+	nr = poll(&pfd, 1, server->listener < 0 ? -1 : ms_left(until_us));
+	if (nr < 0)
 		return EVENT_READY;
+	if (!nr)
+		return EVENT_GONE;
 	if (pfd.revents & (POLLERR | POLLNVAL))
 		return EVENT_GONE;
 	/* Only reading tells a port without a host from one that was unplugged. */
 	if (pfd.revents & (POLLIN | POLLHUP))
-		return read_request(server);
+		return read_request(client);
 	return EVENT_READY;
 }
 
@@ -117,37 +178,59 @@ static enum event wait_for(struct server *server, short events)
  * That a host has come is told apart from what it sends: its request can be there while
  * the port still hangs up.  So a port is given some time.
  */
-static enum event wait_to_write(struct server *server)
+static enum event wait_to_write(const struct server *server, uint64_t until_us)
 {
 	int tries = server->is_port ? HANG_UP_TRIES : 1;
 	enum event event;
 
 	for (;;) {
-		event = wait_for(server, POLLOUT);
+		event = wait_for(server, POLLOUT, until_us);
 		if (event != EVENT_HUNG_UP || !--tries)
 			return event;
 		wait_for_host();
 	}
 }
 
-static enum fpr_status write_port(void *opaque, const void *data, size_t len)
+/* An answer on its way. */
+struct answer {
+	struct server *server;
+	uint64_t begun_us;
+};
+
+/*
+ * When a client that takes nothing is given up: it was silent for too long, or it is slow and
+ * keeps others waiting.  It may take what it can take at once all the same.
+ */
+static uint64_t patience_ends_us(const struct answer *answer)
 {
-	struct server *server = opaque;
+	uint64_t since = answer->server->client->heard_us;
+
+	if (others_wait(answer->server) && answer->begun_us < since)
+		since = answer->begun_us;
+	return since + SILENCE_US;
+}
+
+static enum fpr_status write_client(void *opaque, const void *data, size_t len)
+{
+	struct answer *answer = opaque;
+	struct server *server = answer->server;
+	struct client *client = server->client;
 	const char *at = data;
 	ssize_t n;
 
 	while (len) {
-		n = write(server->fd, at, len);
+		n = write(client->fd, at, len);
 		if (n > 0) {
 			at += n;
 			len -= (size_t)n;
+			client->heard_us = clock_us();
 			continue;
 		}
 		if (n < 0 && errno != EAGAIN && errno != EINTR)
-			server->event = errno == EPIPE ? EVENT_HUNG_UP : EVENT_GONE;
+			client->event = errno == EPIPE ? EVENT_HUNG_UP : EVENT_GONE;
 		else
-			server->event = wait_to_write(server);
-		if (server->event != EVENT_READY)
+			client->event = wait_to_write(server, patience_ends_us(answer));
+		if (client->event != EVENT_READY)
 			return FPR_ERROR;
 	}
 	return FPR_OK;
@@ -156,13 +239,16 @@ static enum fpr_status write_port(void *opaque, const void *data, size_t len)
 /* A report that can not be made is refused; why was said. */
 static void answer(struct server *server)
 {
-	const struct sink sink = { .write = write_port, .opaque = server };
+	struct answer answer = { .server = server, .begun_us = clock_us() };
+	const struct sink sink = { .write = write_client, .opaque = &answer };
 	enum wire_refusal refusal = WIRE_REFUSED_VERSION;
-	uint64_t tag = server->request.tag;
+	struct client *client = server->client;
+	uint64_t tag = client->request.tag;
 	struct send_stats stats;
 
-	server->event = EVENT_READY;
-	if (server->kind == WIRE_DONE && !free_source_open(server->source, &refusal)) {
+	client->event = EVENT_READY;
+	client->heard_us = answer.begun_us;
+	if (client->kind == WIRE_DONE && !free_source_open(server->source, &refusal)) {
 		send_report(server->source, tag, &sink, &stats);
 		free_source_close(server->source);
 		/* The next request may be months away. */
@@ -172,25 +258,81 @@ static void answer(struct server *server)
 	send_refusal(server->source, tag, refusal, &sink);
 }
 
+static void client_init(struct client *client, int fd)
+{
+	client->fd = fd;
+	client->event = EVENT_READY;
+	client->heard_us = clock_us();
+	wire_request_init(&client->request);
+}
+
 /* Answer until the host hangs up. */
 static enum event converse(struct server *server)
 {
-	wire_request_init(&server->request);
-	server->event = EVENT_READY;
+	struct client *client = server->client;
+
 	for (;;) {
-		if (server->event == EVENT_READY)
-			server->event = wait_for(server, 0);
-		if (server->event == EVENT_REQUEST)
+		if (client->event == EVENT_READY)
+			client->event = wait_for(server, 0, 0);
+		if (client->event == EVENT_REQUEST)
 			answer(server);	/* which may have met the next request */
-		if (server->event == EVENT_HUNG_UP || server->event == EVENT_GONE)
-			return server->event;
+		if (client->event == EVENT_HUNG_UP || client->event == EVENT_GONE)
+			return client->event;
 	}
 }
 
-static int open_port(const char *path)
+/* A socket of the file system, at which something else listens. */
+static int connect_unix(const char *path)
 {
-	int fd = open(path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd;
 
+	if (strlen(path) >= sizeof(address.sun_path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(address.sun_path, path, strlen(path));
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -1;
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) ||
+	    fcntl(fd, F_SETFL, O_NONBLOCK)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* What a path is, if no host can ever be at its other end; else NULL. */
+static const char *not_a_port(const struct stat *st)
+{
+	if (S_ISREG(st->st_mode))
+		return "a file";
+	if (S_ISDIR(st->st_mode))
+		return "a directory";
+	if (S_ISFIFO(st->st_mode))
+		return "a FIFO, which has one direction";
+	if (S_ISCHR(st->st_mode) && major(st->st_rdev) == MEMORY_MAJOR)
+		return "a device without another end";
+	return S_ISCHR(st->st_mode) || S_ISSOCK(st->st_mode) ? NULL : "not a character device";
+}
+
+/* -1 with errno, which is EINVAL for what is no port. */
+static int open_port(struct server *server, const char *path)
+{
+	struct stat st;
+	int fd;
+
+	if (stat(path, &st))
+		return -1;
+	if (not_a_port(&st)) {
+		errno = EINVAL;
+		return -1;
+	}
+	server->is_port = S_ISCHR(st.st_mode);
+	if (!server->is_port)
+		return connect_unix(path);
+	fd = open(path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd >= 0) {
 		fcntl(fd, F_SETOWN, getpid());
 		fcntl(fd, F_SETFL, O_NONBLOCK | O_ASYNC);
@@ -199,30 +341,148 @@ static int open_port(const char *path)
 	return fd;
 }
 
+static enum fpr_status explain_port(const char *path)
+{
+	int error = errno;
+	struct stat st;
+
+	if (error == EINVAL && !stat(path, &st) && not_a_port(&st))
+		warnx("%s is %s: --serve takes a port of virtio-serial, a terminal or a socket, or vsock:any:PORT",
+		      path, not_a_port(&st));
+	else
+		warnx("%s: %s: give the virtio-serial port to serve", path, strerror(error));
+	return FPR_ERROR;
+}
+
 static void serve_port(struct server *server, const char *path)
 {
+	int fd = server->client->fd;
+
 	for (;;) {
-		while (server->fd >= 0 && converse(server) == EVENT_HUNG_UP)
-			wait_for_host();
-		if (server->fd >= 0) {
+		while (fd >= 0) {
+			client_init(server->client, fd);
+			if (converse(server) == EVENT_HUNG_UP && server->is_port) {
+				wait_for_host();
+				continue;
+			}
 			warnx("%s is gone: waiting for it to come back", path);
-			close(server->fd);
+			close(fd);
+			fd = -1;
 		}
 		wait_for_host();
-		server->fd = open_port(path);
+		fd = open_port(server, path);
 	}
 }
 
-static void serve_connections(struct server *server, int listener)
+/* No client is left at @i; those behind it move up. */
+static void forget_client(struct server *server, size_t i)
 {
-	for (;;) {
-		server->fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (server->fd < 0) {
+	memmove(&server->clients[i], &server->clients[i + 1],
+		(server->nr_clients - i - 1) * sizeof(server->clients[0]));
+	server->nr_clients--;
+}
+
+static void drop_client(struct server *server, size_t i)
+{
+	close(server->clients[i].fd);
+	forget_client(server, i);
+}
+
+static size_t longest_silent(const struct server *server)
+{
+	size_t i, found = 0;
+
+	for (i = 1; i < server->nr_clients; i++) {
+		if (server->clients[i].heard_us < server->clients[found].heard_us)
+			found = i;
+	}
+	return found;
+}
+
+static void drop_silent(struct server *server)
+{
+	uint64_t now = clock_us();
+	size_t i = 0;
+
+	while (i < server->nr_clients) {
+		if (server->clients[i].event == EVENT_READY &&
+		    now - server->clients[i].heard_us >= SILENCE_US)
+			drop_client(server, i);
+		else
+			i++;
+	}
+}
+
+static void accept_client(struct server *server)
+{
+	int fd = accept4(server->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd < 0) {
+		/* Nobody is there any more, or descriptors are short, which takes time. */
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
 			wait_for_host();
-			continue;
-		}
-		converse(server);
-		close(server->fd);
+		return;
+	}
+	if (server->nr_clients == CLIENTS_MAX)
+		drop_client(server, longest_silent(server));
+	client_init(&server->clients[server->nr_clients++], fd);
+}
+
+/*
+ * Read what the client at @i says and give it one answer.  It goes to the end of the queue then.
+ *
+ * Return: whether there was anything to do; it is another client that is at @i then, or none.
+ */
+static bool attend(struct server *server, size_t i)
+{
+	struct client *client = &server->clients[i], moved;
+
+	if (client->event == EVENT_READY)
+		client->event = read_request(client);
+	if (client->event == EVENT_READY)
+		return false;
+	server->client = client;
+	if (client->event == EVENT_REQUEST)
+		answer(server);
+	if (client->event == EVENT_HUNG_UP || client->event == EVENT_GONE) {
+		drop_client(server, i);
+		return true;
+	}
+	moved = *client;
+	forget_client(server, i);
+	server->clients[server->nr_clients++] = moved;
+	return true;
+}
+
+/* Wait until a client or a new one wants something, or one has been silent for too long. */
+static bool wait_for_clients(const struct server *server)
+{
+	struct pollfd fds[CLIENTS_MAX + 1] = { { .fd = server->listener, .events = POLLIN } };
+	int timeout = -1;
+	size_t i;
+
+	for (i = 0; i < server->nr_clients; i++) {
+		fds[i + 1] = (struct pollfd) { .fd = server->clients[i].fd, .events = POLLIN };
+		if (server->clients[i].event != EVENT_READY)
+			timeout = 0;	/* its next request came during its answer */
+	}
+	if (timeout && server->nr_clients)
+		timeout = ms_left(server->clients[longest_silent(server)].heard_us + SILENCE_US);
+	poll(fds, server->nr_clients + 1, timeout);
+	return fds[0].revents;
+}
+
+static void serve_connections(struct server *server)
+{
+	size_t i;
+
+	for (;;) {
+		if (wait_for_clients(server))
+			accept_client(server);
+		drop_silent(server);
+		/* One answer, then look again who waits. */
+		for (i = 0; i < server->nr_clients && !attend(server, i); i++)
+			;
 	}
 }
 
@@ -241,27 +501,39 @@ static enum fpr_status check_source(struct free_source *source)
 	return refusal == WIRE_REFUSED_CONTENT ? FPR_OK : FPR_ERROR;
 }
 
+/* On stderr, which in a service is the journal. */
+static void say_once(const struct server *server, const struct endpoint *endpoint)
+{
+	warnx("serving %s: requests are answered from %s", endpoint->name, server->source->path);
+}
+
+static enum fpr_status serve_vsock(struct server *server, const struct endpoint *endpoint)
+{
+	enum fpr_status status = endpoint_listen(endpoint, &server->listener);
+
+	if (status)
+		return status;
+	fcntl(server->listener, F_SETFL, O_NONBLOCK);
+	say_once(server, endpoint);
+	serve_connections(server);
+	return FPR_OK;
+}
+
 enum fpr_status serve(const struct endpoint *endpoint, struct free_source *source)
 {
-	struct server server = { .source = source };
+	struct server server = { .source = source, .listener = -1 };
 	enum fpr_status status = check_source(source);
-	int listener;
 
 	if (status)
 		return status;
 	set_up_signals();
-	if (endpoint->is_vsock) {
-		status = endpoint_listen(endpoint, &listener);
-		if (!status)
-			serve_connections(&server, listener);
-		return status;
-	}
-	server.is_port = true;
-	server.fd = open_port(endpoint->name);
-	if (server.fd < 0) {
-		warn("%s: give the virtio-serial port to serve", endpoint->name);
-		return FPR_ERROR;
-	}
+	if (endpoint->is_vsock)
+		return serve_vsock(&server, endpoint);
+	server.client = &server.clients[0];
+	server.client->fd = open_port(&server, endpoint->name);
+	if (server.client->fd < 0)
+		return explain_port(endpoint->name);
+	say_once(&server, endpoint);
 	serve_port(&server, endpoint->name);
 	return FPR_OK;
 }

@@ -22,6 +22,8 @@
  * SHIM_SYS	in place of /sys
  * SHIM_GETFD	error of pidfd_getfd()
  * SHIM_YAMA	in place of /proc/sys/kernel/yama/ptrace_scope
+ * SHIM_RELEASE	in place of the kernel's release, for uname()
+ * SHIM_VSOCK	a path: a vsock is a UNIX socket there
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -43,7 +45,11 @@
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <linux/vm_sockets.h>
+#include <sys/un.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #define FIRST_EPOCH	7
@@ -422,4 +428,34 @@ int ioctl(int fd, unsigned long request, ...)
 	default:	/* of a command that --exec runs */
 		return next ? next(fd, request, arg) : invalid();
 	}
+}
+
+int uname(struct utsname *uts)
+{
+	int (*next)(struct utsname *) = (int (*)(struct utsname *))dlsym(RTLD_NEXT, "uname");
+	const char *release = getenv("SHIM_RELEASE");
+	int r = next(uts);
+
+	if (!r && release)
+		snprintf(uts->release, sizeof(uts->release), "%s", release);
+	return r;
+}
+
+int socket(int domain, int type, int protocol)
+{
+	int (*next)(int, int, int) = (int (*)(int, int, int))dlsym(RTLD_NEXT, "socket");
+
+	return next(domain == AF_VSOCK && getenv("SHIM_VSOCK") ? AF_UNIX : domain, type, protocol);
+}
+
+int bind(int fd, const struct sockaddr *address, socklen_t len)
+{
+	int (*next)(int, const struct sockaddr *, socklen_t) =
+		(int (*)(int, const struct sockaddr *, socklen_t))dlsym(RTLD_NEXT, "bind");
+	struct sockaddr_un place = { .sun_family = AF_UNIX };
+
+	if (address->sa_family != AF_VSOCK || !getenv("SHIM_VSOCK"))
+		return next(fd, address, len);
+	snprintf(place.sun_path, sizeof(place.sun_path), "%s", getenv("SHIM_VSOCK"));
+	return next(fd, (struct sockaddr *)&place, sizeof(place));
 }
