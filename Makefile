@@ -43,7 +43,7 @@ LOGS ?=
 compatibility: ## Write the document of what the last make check ran with, and other LOGS=
 	@mkdir -p out
 	scripts/compatibility $(sort $(wildcard out/check/*.log)) $(LOGS) > out/compatibility.rst
-	mv out/compatibility.rst Documentation/virt/kvm/free-page-filter-compatibility.rst
+	mv out/compatibility.rst Documentation/operator/compatibility.rst
 
 .PHONY: check-libvirt
 check-libvirt: machine packages ## Migrate with Debian's libvirt between two hosts
@@ -57,7 +57,7 @@ check-model: packages ## Check the model of the protocol, exhaustively
 model-traces: packages ## Write the document of what is lost without each rule
 	mkdir -p out
 	verification/check --traces > out/traces.rst
-	mv out/traces.rst Documentation/virt/kvm/free-page-filter-traces.rst
+	mv out/traces.rst Documentation/assurance/traces.rst
 
 .PHONY: fuzz-decoders
 fuzz-decoders: packages ## Fuzz what decodes reports, in fprctl and in QEMU

@@ -2,7 +2,7 @@
 /*
  * The wire format of free page reports: what guest and host say to each other.
  *
- * Documentation/virt/kvm/free-page-report.rst describes it.  QEMU compiles this
+ * Documentation/protocol.rst describes it.  QEMU compiles this
  * and wire_*.c as they are: plain C11 and zlib's crc32(), nothing else of ours,
  * no globals and no allocation.
  */

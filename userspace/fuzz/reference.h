@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The format of reports once more, for comparison: written from its description in
- * Documentation/virt/kvm/free-page-report.rst, for a message that is there as a whole,
+ * Documentation/protocol.rst, for a message that is there as a whole,
  * page by page and with an array of pages where the real decoder has bits.
  */
 #ifndef FUZZ_REFERENCE_H

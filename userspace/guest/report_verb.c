@@ -238,7 +238,7 @@ const struct cli_verb report_verb = {
 "A port may be closed and opened by its host at any time, as in a migration.\n"
 "\n"
 "The report is a response in the format that is described in\n"
-"Documentation/virt/kvm/free-page-report.rst. Each page that it names was free\n"
+"Documentation/protocol.rst. Each page that it names was free\n"
 "at some instant after fprctl began, or read the request; none is held.\n"
 "\n"
 "device is the module fpr_guest, which reads the kernel's lists under their\n"

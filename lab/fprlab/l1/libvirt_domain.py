@@ -11,7 +11,7 @@ from ..common.names import TOP
 from ..common.trouble import first_trouble
 from .guest_qemu import KERNEL_COMMAND_LINE, Guest
 
-DOCUMENT = TOP / "Documentation/virt/kvm/free-page-filter-libvirt.rst"
+DOCUMENT = TOP / "Documentation/operator/libvirt.rst"
 NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
 IMAGES = Path("/var/lib/libvirt/images")  # where lab/l1/libvirt/host has what lab/build-guest made
 LOGS = Path("/var/log/libvirt/qemu")  # QEMU's own, and the console

@@ -3,7 +3,7 @@
 
 Whatever it says calls all of the guest's memory free: a migration that believed any of
 it would lose pages. But for one it shows that it is there, as an agent that is worth
-waiting for does. Documentation/virt/kvm/free-page-report.rst has the format.
+waiting for does. Documentation/protocol.rst has the format.
 """
 
 import os

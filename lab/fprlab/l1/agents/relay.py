@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Between QEMU and the guest's own agent: what a guest does in the middle of a report.
 
-The reports are the guest's own. Documentation/virt/kvm/free-page-report.rst has the format.
+The reports are the guest's own. Documentation/protocol.rst has the format.
 """
 
 import fcntl
