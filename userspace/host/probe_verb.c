@@ -5,10 +5,14 @@
 #include <json-c/json.h>
 #include <linux/kvm_fpr.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "filter.h"
 #include "result.h"
 #include "verbs.h"
+
+/* Of the Debian package with KVM's modules. */
+#define HOST_CHECK	"/usr/lib/kvm-fpr/host-check"
 
 static const struct {
 	uint32_t flag;
@@ -77,6 +81,8 @@ static enum fpr_status run_probe(const struct cli_args *args)
 		print_flags_json(flags);
 	else
 		print_flags(flags);
+	if (!flags && !access(HOST_CHECK, X_OK))
+		warnx("kvm-fpr-dkms is installed, but this KVM is another one: " HOST_CHECK " says why");
 	return flags ? FPR_OK : FPR_NO_FILTER;
 }
 
