@@ -254,6 +254,22 @@ static inline void wire_put(uint8_t *p, unsigned int bytes, uint64_t value)
 		*p++ = (uint8_t)value;
 }
 
+/* 64 pages of a bitmap: bit n for page n. One load, where the processor can. */
+static inline uint64_t wire_word(const uint8_t *p)
+{
+	return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 |
+	       (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56;
+}
+
+/* How many pages a word names; no call, as the compiler's own is where it may not take popcnt. */
+static inline uint32_t wire_count(uint64_t word)
+{
+	word -= word >> 1 & 0x5555555555555555u;
+	word = (word & 0x3333333333333333u) + (word >> 2 & 0x3333333333333333u);
+	word = (word + (word >> 4)) & 0x0f0f0f0f0f0f0f0fu;
+	return (uint32_t)(word * 0x0101010101010101u >> 56);
+}
+
 /* Places of the fields, each behind the last one's end. */
 enum wire_request_field {
 	WIRE_REQUEST_VERSION	= 4,	/* u16 */

@@ -172,30 +172,27 @@ static enum wire_status take_chunk(struct wire_decoder *d)
 	return WIRE_MORE;
 }
 
+/* @nr is not 0. */
 static void set_bits(uint8_t *bits, uint32_t first, uint32_t nr)
 {
-	while (nr) {
-		if (first % 8 == 0 && nr >= 8) {
-			memset(bits + first / 8, 0xff, nr / 8);
-			first += nr / 8 * 8;
-			nr %= 8;
-			continue;
-		}
-		bits[first / 8] |= (uint8_t)(1u << first % 8);
-		first++;
-		nr--;
+	uint32_t last = first + nr - 1, byte = first / 8;
+	uint8_t head = (uint8_t)(0xff << first % 8), tail = (uint8_t)(0xff >> (7 - last % 8));
+
+	if (byte == last / 8) {
+		bits[byte] |= head & tail;
+		return;
 	}
+	bits[byte++] |= head;
+	memset(bits + byte, 0xff, last / 8 - byte);
+	bits[last / 8] |= tail;
 }
 
 static uint32_t count_bits(const uint8_t *bits)
 {
 	uint32_t n, count = 0;
-	uint8_t byte;
 
-	for (n = 0; n < WIRE_CHUNK_BYTES; n++) {
-		for (byte = bits[n]; byte; byte &= byte - 1)
-			count++;
-	}
+	for (n = 0; n < WIRE_CHUNK_BYTES; n += 8)
+		count += wire_count(wire_word(bits + n));
 	return count;
 }
 

@@ -40,22 +40,12 @@ void wire_encode_refusal(uint8_t *out, uint64_t tag, uint32_t page_shift,
 	put_response(out, refusal, tag, 0, page_shift);
 }
 
-/* Pages from @n on that are like page @n, within @nr pages. */
-static uint32_t run_at(const uint8_t *bits, uint32_t n, uint32_t nr)
+/* The 64 pages from @n on; those from @nr on are not free. */
+static uint64_t pages_at(const uint8_t *bits, uint32_t n, uint32_t nr)
 {
-	uint8_t same = bits[n / 8] >> n % 8 & 1 ? 0xff : 0;
-	uint32_t first = n;
+	uint64_t word = wire_word(bits + n / 8);
 
-	while (n < nr) {
-		if (n % 8 == 0 && nr - n >= 8 && bits[n / 8] == same) {
-			n += 8;
-			continue;
-		}
-		if ((bits[n / 8] ^ same) >> n % 8 & 1)
-			break;
-		n++;
-	}
-	return n - first;
+	return nr - n < 64 ? word & ((UINT64_C(1) << (nr - n)) - 1) : word;
 }
 
 static void put_run(struct runs *runs, uint32_t length)
@@ -70,31 +60,42 @@ static void put_run(struct runs *runs, uint32_t length)
 	runs->out[runs->len++] = (uint8_t)length;
 }
 
-/* The used pages behind the last free one are not written. */
-static void put_runs(struct runs *runs, const uint8_t *bits, uint32_t nr)
+/*
+ * Free pages, and edges: pages of which the one before is not of the same kind.  In front
+ * of the first page and behind the last one nothing is free.
+ */
+static void count(const uint8_t *bits, uint32_t nr, uint32_t *free, uint32_t *edges)
 {
-	uint32_t n = 0, length;
+	uint64_t word, before = 0;
+	uint32_t n;
 
-	if (bits[0] & 1)
-		put_run(runs, 0);
-	while (n < nr && !runs->too_long) {
-		length = run_at(bits, n, nr);
-		if (n + length < nr || bits[n / 8] >> n % 8 & 1)
-			put_run(runs, length);
-		n += length;
+	*free = *edges = 0;
+	for (n = 0; n < nr; n += 64) {
+		word = pages_at(bits, n, nr);
+		*free += wire_count(word);
+		*edges += wire_count(word ^ (word << 1 | before));
+		before = word >> 63;
 	}
+	*edges += (uint32_t)before;
 }
 
-static uint32_t count_free(const uint8_t *bits, uint32_t nr)
+/* A run ends at each edge. The used pages behind the last free one are not written. */
+static void put_runs(struct runs *runs, const uint8_t *bits, uint32_t nr)
 {
-	uint32_t n = 0, length, free = 0;
+	uint64_t word, edges, before = 0;
+	uint32_t n, edge, at = 0;
 
-	for (; n < nr; n += length) {
-		length = run_at(bits, n, nr);
-		if (bits[n / 8] >> n % 8 & 1)
-			free += length;
+	for (n = 0; n < nr && !runs->too_long; n += 64) {
+		word = pages_at(bits, n, nr);
+		for (edges = word ^ (word << 1 | before); edges; edges &= edges - 1) {
+			edge = n + (uint32_t)__builtin_ctzll(edges);
+			put_run(runs, edge - at);
+			at = edge;
+		}
+		before = word >> 63;
 	}
-	return free;
+	if (before)
+		put_run(runs, nr - at);
 }
 
 /* A bitmap must not name pages behind the memory's last one. */
@@ -112,16 +113,19 @@ size_t wire_encode_chunk(struct wire_encoder *encoder, uint8_t *out, uint64_t fi
 	uint64_t left = encoder->nr_pages - first_pfn;
 	uint32_t nr = left < WIRE_CHUNK_PAGES ? (uint32_t)left : WIRE_CHUNK_PAGES;
 	struct runs runs = { .out = out + WIRE_CHUNK_LEN };
-	uint32_t free = count_free(bits, nr);
 	enum wire_encoding encoding = WIRE_RUNS;
-	uint32_t crc;
+	uint32_t free, edges, crc;
 
+	count(bits, nr, &free, &edges);
 	if (!free)
 		return 0;
 	if (free == nr) {
 		encoding = WIRE_ALL_FREE;
 	} else {
-		put_runs(&runs, bits, nr);
+		/* A run takes a byte or more: of so many it is known before they are written. */
+		runs.too_long = edges >= WIRE_CHUNK_BYTES;
+		if (!runs.too_long)
+			put_runs(&runs, bits, nr);
 		if (runs.too_long) {
 			encoding = WIRE_BITMAP;
 			put_bitmap(runs.out, bits, nr);
