@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What ends fprctl while it waits: SIGINT, SIGTERM, and the end of the VM that it works for. */
+#include <err.h>
 #include <poll.h>
 #include <time.h>
 
 #include "clock.h"
 #include "stop.h"
+
+#define NOTICE_US	2000000
 
 volatile sig_atomic_t stop_signal;
 
@@ -72,4 +75,20 @@ enum stop_wait stop_wait(int fd, short events, uint64_t until_us)
 	end = wait_unblocked(pfd, until_us, &before);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	return end;
+}
+
+enum stop_wait stop_wait_noticed(struct stop_notice *notice, int fd, short events,
+				 uint64_t until_us)
+{
+	uint64_t silent_until_us = clock_us() + NOTICE_US;
+	enum stop_wait end;
+
+	if (notice->said || until_us <= silent_until_us)
+		return stop_wait(fd, events, until_us);
+	end = stop_wait(fd, events, silent_until_us);
+	if (end != STOP_TIME_OVER)
+		return end;
+	warnx("%s: waiting for %s", notice->name, notice->what);
+	notice->said = true;
+	return stop_wait(fd, events, until_us);
 }

@@ -39,4 +39,20 @@ enum stop_wait {
  */
 enum stop_wait stop_wait(int fd, short events, uint64_t until_us);
 
+/**
+ * struct stop_notice - what is said on stderr, once, where a wait takes long
+ * @name: of what is waited for
+ * @what: of it
+ * @said: it was said
+ */
+struct stop_notice {
+	const char *name;
+	const char *what;
+	bool said;
+};
+
+/** stop_wait_noticed - as stop_wait(), but after 2 s it says for what */
+enum stop_wait stop_wait_noticed(struct stop_notice *notice, int fd, short events,
+				 uint64_t until_us);
+
 #endif

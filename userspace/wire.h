@@ -270,6 +270,22 @@ static inline uint32_t wire_count(uint64_t word)
 	return (uint32_t)(word * 0x0101010101010101u >> 56);
 }
 
+/* How many pages @bytes of a bitmap name, whole words; most words of most bitmaps are 0 or full. */
+static inline uint64_t wire_count_all(const uint8_t *bits, size_t bytes)
+{
+	uint64_t word, count = 0;
+	size_t i;
+
+	for (i = 0; i < bytes; i += 8) {
+		word = wire_word(bits + i);
+		if (word == UINT64_MAX)
+			count += 64;
+		else if (word)
+			count += wire_count(word);
+	}
+	return count;
+}
+
 /* Places of the fields, each behind the last one's end. */
 enum wire_request_field {
 	WIRE_REQUEST_VERSION	= 4,	/* u16 */

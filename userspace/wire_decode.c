@@ -187,15 +187,6 @@ static void set_bits(uint8_t *bits, uint32_t first, uint32_t nr)
 	bits[last / 8] |= tail;
 }
 
-static uint32_t count_bits(const uint8_t *bits)
-{
-	uint32_t n, count = 0;
-
-	for (n = 0; n < WIRE_CHUNK_BYTES; n += 8)
-		count += wire_count(wire_word(bits + n));
-	return count;
-}
-
 /* Whether no bit from @nr on is set. */
 static bool ends_at(const uint8_t *bits, uint32_t nr)
 {
@@ -285,7 +276,7 @@ static enum wire_status take_payload(struct wire_decoder *d, wire_chunk_fn take,
 		nr = (uint32_t)(d->nr_pages - first_pfn);
 	if (!decode_payload(d, nr))
 		return WIRE_MALFORMED;
-	nr_free = count_bits(d->bits);
+	nr_free = (uint32_t)wire_count_all(d->bits, WIRE_CHUNK_BYTES);
 	if (!nr_free || nr_free != wire_get(d->record + WIRE_CHUNK_NR_FREE, 4))
 		return WIRE_MISCOUNTED;
 

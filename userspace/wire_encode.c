@@ -72,6 +72,11 @@ static void count(const uint8_t *bits, uint32_t nr, uint32_t *free, uint32_t *ed
 	*free = *edges = 0;
 	for (n = 0; n < nr; n += 64) {
 		word = pages_at(bits, n, nr);
+		/* All as the page before is what there is most of. */
+		if (word == 0 - before) {
+			*free += (uint32_t)before * 64;
+			continue;
+		}
 		*free += wire_count(word);
 		*edges += wire_count(word ^ (word << 1 | before));
 		before = word >> 63;

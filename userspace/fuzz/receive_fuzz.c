@@ -66,6 +66,13 @@ enum stop_wait stop_wait(int fd, short events, uint64_t until_us)
 	return STOP_READY;
 }
 
+enum stop_wait stop_wait_noticed(struct stop_notice *notice, int fd, short events,
+				 uint64_t until_us)
+{
+	(void)notice;
+	return stop_wait(fd, events, until_us);
+}
+
 /* True with errno if this one fails. */
 static bool fails(uint64_t event)
 {

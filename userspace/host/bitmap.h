@@ -14,12 +14,19 @@
 #define BITMAP_FROM_OPTION						\
 	{ OPT_FROM, "from", "raw|report", "the format that is read (default: looked at)" }
 
+#define BITMAP_TIMEOUT_OPTION						\
+	{ OPT_TIMEOUT, "timeout", "SECONDS", "how long to wait for all of it (default: for ever)" }
+
 #define BITMAP_FORMATS_HELP							\
 "FILE, or - for stdin, is in one of two formats:\n"			\
 "  raw      64-bit little-endian words, bit n for page n, as the kernel's\n" \
 "           bitmaps\n"							\
 "  report   what fprctl report writes; it names its epoch and has checksums\n" \
 "Without --from a file that begins as a report does is one, or is refused.\n"
+
+/* The most guest memory that anything here takes a bitmap of, in pages of 4 KiB or larger ones. */
+#define BITMAP_MAX_BYTES	(UINT64_C(32) << 40)
+#define BITMAP_MAX_PAGES	(BITMAP_MAX_BYTES >> 12)
 
 enum bitmap_format {
 	BITMAP_ANY,
@@ -34,7 +41,6 @@ enum bitmap_format {
  * @nr_pages: pages that it is about, up to 63 fewer than @bits has bits
  * @format: how it was written, never BITMAP_ANY
  * @tag: the epoch that a report is for, else 0
- * @file_bytes: length of the file
  */
 struct bitmap {
 	uint8_t *bits;
@@ -42,7 +48,6 @@ struct bitmap {
 	uint64_t nr_pages;
 	enum bitmap_format format;
 	uint64_t tag;
-	uint64_t file_bytes;
 };
 
 /** bitmap_format_name - as it is written on the command line */
@@ -75,19 +80,5 @@ enum fpr_status bitmap_cut(struct bitmap *bitmap, uint64_t pages);
 
 /** bitmap_count - how many pages it names */
 uint64_t bitmap_count(const struct bitmap *bitmap);
-
-/** bitmap_find - the first page from @from on that is named or not, or the end */
-uint64_t bitmap_find(const struct bitmap *bitmap, uint64_t from, bool named);
-
-/** bitmap_word - the 64 pages from page 64 * @index on; 0 behind the end */
-uint64_t bitmap_word(const struct bitmap *bitmap, size_t index);
-
-/**
- * bitmap_encode - write it in the wire format
- * @tag: the epoch that it is for
- * @data: out: to be freed
- */
-enum fpr_status bitmap_encode(const struct bitmap *bitmap, uint64_t tag, char **data,
-			      size_t *len);
 
 #endif

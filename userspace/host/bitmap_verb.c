@@ -4,135 +4,178 @@
 #include <json-c/json.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "bitmap.h"
+#include "bitmap_pair.h"
+#include "bitmap_ranges.h"
+#include "bitmap_writer.h"
 #include "outfile.h"
 #include "result.h"
 #include "verbs.h"
 
-static enum fpr_status read_file(struct bitmap *bitmap, const char *path,
-				 const struct cli_args *args)
-{
+/* A file that is read, and where it comes from. */
+struct input {
 	struct report_source source;
+	struct bitmap_reader reader;
+};
+
+/* Pages of two bitmaps. */
+struct comparison {
+	uint64_t only[2];
+	uint64_t both;
+};
+
+/* Where ranges are listed. */
+struct list {
+	bool json;
+	const char *label;
+	const char *separator;
+};
+
+/* To be closed in any case. @again: more than once. */
+static enum fpr_status open_input(struct input *input, const char *path,
+				  const struct cli_args *args, bool again)
+{
 	enum bitmap_format format;
 	enum fpr_status status;
 
+	*input = (struct input) { .source = { .fd = -1 }, .reader.source = &input->source,
+				  .reader.copy = -1 };
 	status = bitmap_parse_format("--from", args->option[OPT_FROM], &format);
 	if (!status)
-		status = report_open(&source, path);
-	return status ? status : bitmap_read(bitmap, &source, format);
+		status = report_open(&input->source, path);
+	if (!status)
+		status = cli_seconds("--timeout", args->option[OPT_TIMEOUT],
+				     &input->source.timeout_s);
+	return status ? status : bitmap_reader_open(&input->reader, &input->source, format, again);
 }
 
-/* The next range of pages that are named, if there is one from @*first on. */
-static bool next_range(const struct bitmap *bitmap, uint64_t *first, uint64_t *end)
+static void close_input(struct input *input)
 {
-	*first = bitmap_find(bitmap, *first, true);
-	*end = bitmap_find(bitmap, *first, false);
-	return *first < *end;
+	bitmap_reader_close(&input->reader);
 }
 
-static void count_ranges(const struct bitmap *bitmap, uint64_t *nr, uint64_t *longest)
+static enum fpr_status measure(struct input *input, struct bitmap_ranges *ranges)
 {
-	uint64_t first = 0, end;
+	struct bitmap_chunk chunk;
+	enum fpr_status status;
 
-	*nr = *longest = 0;
-	for (; next_range(bitmap, &first, &end); first = end) {
-		*nr += 1;
-		if (end - first > *longest)
-			*longest = end - first;
+	for (;;) {
+		status = bitmap_reader_next(&input->reader, &chunk);
+		if (status)
+			return status;
+		if (!chunk.bits)
+			break;
+		bitmap_ranges_add(ranges, chunk.first, chunk.bits);
 	}
+	bitmap_ranges_end(ranges);
+	return FPR_OK;
 }
 
-static void print_ranges(const struct bitmap *bitmap, const char *label)
+/* In JSON, pairs of the first page and the number of pages. */
+static void list_range(void *opaque, uint64_t first, uint64_t nr)
 {
-	uint64_t first = 0, end;
+	struct list *list = opaque;
 
-	for (; next_range(bitmap, &first, &end); first = end)
-		printf("%s: pages 0x%llx to 0x%llx\n", label, (unsigned long long)first,
-		       (unsigned long long)end - 1);
+	if (list->json)
+		printf("%s[%llu,%llu]", list->separator, (unsigned long long)first,
+		       (unsigned long long)nr);
+	else
+		printf("%s: pages 0x%llx to 0x%llx\n", list->label, (unsigned long long)first,
+		       (unsigned long long)(first + nr - 1));
+	list->separator = ",";
 }
 
-/* Pairs of the first page and the number of pages. */
-static struct json_object *ranges_json(const struct bitmap *bitmap)
+/* The lists follow in the same object, however long they are. */
+static void print_results(const struct result *results, const struct cli_args *args)
 {
-	struct json_object *pair, *ranges = json_object_new_array();
-	uint64_t first = 0, end;
-
-	for (; next_range(bitmap, &first, &end); first = end) {
-		pair = json_object_new_array();
-		json_object_array_add(pair, json_object_new_uint64(first));
-		json_object_array_add(pair, json_object_new_uint64(end - first));
-		json_object_array_add(ranges, pair);
-	}
-	return ranges;
-}
-
-static void print_info(const struct bitmap *bitmap, const struct cli_args *args)
-{
-	struct result results[] = {
-		{ "format", "format", .text = bitmap_format_name(bitmap->format) },
-		{ "file_bytes", "file", "bytes", bitmap->file_bytes },
-		{ "spanned_pages", "memory spans", "pages", bitmap->nr_pages },
-		{ "free_pages", "free", "pages", bitmap_count(bitmap) },
-		{ "ranges_count", "ranges", NULL },
-		{ "longest_pages", "longest range", "pages" },
-		/* The last one, as it is left out of what has none. */
-		{ bitmap->format == BITMAP_REPORT ? "epoch" : NULL, "epoch", NULL, bitmap->tag },
-		{ 0 }
-	};
 	struct json_object *object;
+	const char *text;
 
-	count_ranges(bitmap, &results[4].value, &results[5].value);
-	if (args->option[OPT_JSON]) {
-		object = result_json(results);
-		if (args->option[OPT_RANGES])
-			json_object_object_add(object, "ranges", ranges_json(bitmap));
-		result_print_json(stdout, object);
+	if (!args->option[OPT_JSON] || !args->option[OPT_RANGES]) {
+		result_print(stdout, results, args->option[OPT_JSON]);
 		return;
 	}
-	result_print(stdout, results, false);
-	if (args->option[OPT_RANGES])
-		print_ranges(bitmap, "free");
+	object = result_json(results);
+	text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN);
+	/* Without the brace that ends it. */
+	printf("%.*s", (int)strlen(text) - 1, text);
+	json_object_put(object);
+}
+
+static void begin_list(struct list *list, const struct cli_args *args, const char *key,
+		       const char *label)
+{
+	*list = (struct list) { .json = args->option[OPT_JSON], .label = label, .separator = "" };
+	if (list->json)
+		printf(",\"%s\":[", key);
+}
+
+static void end_list(const struct list *list)
+{
+	if (list->json)
+		printf("]");
+}
+
+static void end_lists(const struct cli_args *args)
+{
+	if (args->option[OPT_JSON])
+		puts("}");
+}
+
+static enum fpr_status print_ranges(struct input *input, const struct cli_args *args)
+{
+	struct list list;
+	struct bitmap_ranges ranges = { .each = list_range, .opaque = &list };
+	enum fpr_status status = bitmap_reader_rewind(&input->reader);
+
+	if (status)
+		return status;
+	begin_list(&list, args, "ranges", "free");
+	status = measure(input, &ranges);
+	end_list(&list);
+	end_lists(args);
+	return status;
+}
+
+static void print_info(const struct bitmap_reader *reader, const struct bitmap_ranges *ranges,
+		       const struct cli_args *args)
+{
+	const struct result results[] = {
+		{ "format", "format", .text = bitmap_format_name(reader->format) },
+		{ "file_bytes", "file", "bytes", reader->file_bytes },
+		{ "spanned_pages", "memory spans", "pages", reader->nr_pages },
+		{ "free_pages", "free", "pages", ranges->nr_pages },
+		{ "ranges_count", "ranges", NULL, ranges->nr },
+		{ "longest_pages", "longest range", "pages", ranges->longest },
+		/* The last one, as it is left out of what has none. */
+		{ reader->format == BITMAP_REPORT ? "epoch" : NULL, "epoch", NULL, reader->tag },
+		{ 0 }
+	};
+
+	print_results(results, args);
 }
 
 static enum fpr_status run_info(const struct cli_args *args)
 {
-	struct bitmap bitmap;
-	enum fpr_status status = read_file(&bitmap, args->operand[0], args);
-
-	if (status)
-		return status;
-	print_info(&bitmap, args);
-	bitmap_release(&bitmap);
-	return FPR_OK;
-}
-
-static enum fpr_status write_file(const char *path, const void *data, size_t len)
-{
-	struct outfile out;
-	enum fpr_status status = outfile_open(&out, path, len);
-
-	return status ? status : outfile_commit(&out, data, len);
-}
-
-static enum fpr_status write_report(const struct bitmap *bitmap, uint64_t tag, const char *path,
-				    size_t *len)
-{
+	struct bitmap_ranges ranges = { 0 };
 	enum fpr_status status;
-	char *data;
+	struct input input;
 
-	status = bitmap_encode(bitmap, tag, &data, len);
-	if (status)
-		return status;
-	status = write_file(path, data, *len);
-	free(data);
+	status = open_input(&input, args->operand[0], args, args->option[OPT_RANGES]);
+	if (!status)
+		status = measure(&input, &ranges);
+	if (!status) {
+		print_info(&input.reader, &ranges, args);
+		if (args->option[OPT_RANGES])
+			status = print_ranges(&input, args);
+	}
+	close_input(&input);
 	return status;
 }
 
 /* The format to write a bitmap in, and the epoch that it is for. */
-static enum fpr_status parse_target(const struct cli_args *args, const struct bitmap *bitmap,
+static enum fpr_status parse_target(const struct cli_args *args, const struct bitmap_reader *reader,
 				    enum bitmap_format *to, uint64_t *epoch)
 {
 	enum fpr_status status;
@@ -143,7 +186,7 @@ static enum fpr_status parse_target(const struct cli_args *args, const struct bi
 	if (status)
 		return status;
 	if (*to == BITMAP_ANY)
-		*to = bitmap->format == BITMAP_RAW ? BITMAP_REPORT : BITMAP_RAW;
+		*to = reader->format == BITMAP_RAW ? BITMAP_REPORT : BITMAP_RAW;
 	if (*epoch && *to == BITMAP_RAW) {
 		warnx("bitmap convert: --epoch is for a report: a raw bitmap tells no epoch");
 		return FPR_USAGE;
@@ -151,122 +194,211 @@ static enum fpr_status parse_target(const struct cli_args *args, const struct bi
 	return FPR_OK;
 }
 
-static enum fpr_status convert(const struct bitmap *bitmap, enum bitmap_format to, uint64_t epoch,
-			       const struct cli_args *args)
+static enum fpr_status copy(struct bitmap_reader *reader, struct bitmap_writer *writer,
+			    uint64_t *bytes)
 {
-	const char *path = args->operand[1];
-	size_t len = bitmap->len;
+	struct bitmap_chunk chunk;
 	enum fpr_status status;
 
-	if (to == BITMAP_REPORT)
-		status = write_report(bitmap, epoch ? epoch : bitmap->tag, path, &len);
-	else
-		status = write_file(path, bitmap->bits, len);
+	for (;;) {
+		status = bitmap_reader_next(reader, &chunk);
+		if (status)
+			return status;
+		if (!chunk.bits)
+			return bitmap_writer_commit(writer, bytes);
+		status = bitmap_writer_add(writer, chunk.first, chunk.bits);
+		if (status)
+			return status;
+	}
+}
+
+/* A report begins with what is known only at the end of some bitmaps. */
+static enum fpr_status find_span(struct input *input)
+{
+	struct bitmap_chunk chunk;
+	enum fpr_status status;
+
+	if (input->reader.knows_span)
+		return FPR_OK;
+	do
+		status = bitmap_reader_next(&input->reader, &chunk);
+	while (!status && chunk.bits);
+	return status ? status : bitmap_reader_rewind(&input->reader);
+}
+
+static enum fpr_status convert(struct input *input, const struct cli_args *args)
+{
+	const char *path = args->operand[1];
+	struct bitmap_writer writer;
+	enum fpr_status status;
+	enum bitmap_format to;
+	uint64_t epoch, bytes;
+
+	status = parse_target(args, &input->reader, &to, &epoch);
+	if (!status)
+		status = find_span(input);
+	if (status)
+		return status;
+	if (!epoch)
+		epoch = input->reader.tag;
+	status = bitmap_writer_open(&writer, path, to, epoch, input->reader.nr_pages);
+	if (!status)
+		status = copy(&input->reader, &writer, &bytes);
 	if (!status) {
 		const struct result results[] = {
 			{ "format", "format", .text = bitmap_format_name(to) },
-			{ "file_bytes", "file", "bytes", len },
-			{ "spanned_pages", "memory spans", "pages", bitmap->nr_pages },
-			{ "free_pages", "free", "pages", bitmap_count(bitmap) },
+			{ "file_bytes", "file", "bytes", bytes },
+			{ "spanned_pages", "memory spans", "pages", writer.nr_pages },
+			{ "free_pages", "free", "pages", writer.nr_free },
 			{ 0 }
 		};
 
-		result_print(outfile_is_stdout(path) ? stderr : stdout, results, args->option[OPT_JSON]);
+		result_print(outfile_is_stdout(path) ? stderr : stdout, results,
+			     args->option[OPT_JSON]);
 	}
+	bitmap_writer_close(&writer);
 	return status;
 }
 
 static enum fpr_status run_convert(const struct cli_args *args)
 {
 	enum fpr_status status;
-	enum bitmap_format to;
-	struct bitmap bitmap;
-	uint64_t epoch;
+	struct input input;
 
 	status = outfile_check(args->operand[1]);
-	if (!status)
-		status = read_file(&bitmap, args->operand[0], args);
 	if (status)
 		return status;
-	status = parse_target(args, &bitmap, &to, &epoch);
+	status = open_input(&input, args->operand[0], args, true);
 	if (!status)
-		status = convert(&bitmap, to, epoch, args);
-	bitmap_release(&bitmap);
+		status = convert(&input, args);
+	close_input(&input);
 	return status;
 }
 
-/* What @a names and @b does not. */
-static struct bitmap difference(const struct bitmap *a, const struct bitmap *b)
+static enum fpr_status compare(struct input inputs[2], struct comparison *comparison)
 {
-	struct bitmap only = { .len = a->len, .nr_pages = a->nr_pages };
-	uint64_t word;
+	struct bitmap_pair_chunk chunk;
+	enum fpr_status status;
+	struct bitmap_pair pair;
+	uint64_t a, b;
+	bool more;
 	size_t i;
 
-	only.bits = calloc(a->len ? a->len : 1, 1);
-	if (!only.bits)
-		err(FPR_ERROR, "the difference");
-	for (i = 0; i < a->len / sizeof(word); i++) {
-		word = bitmap_word(a, i) & ~bitmap_word(b, i);
-		/* What is the same takes no memory. */
-		if (word)
-			memcpy(only.bits + i * sizeof(word), &word, sizeof(word));
+	*comparison = (struct comparison) { 0 };
+	bitmap_pair_init(&pair, &inputs[0].reader, &inputs[1].reader);
+	for (;;) {
+		status = bitmap_pair_next(&pair, &chunk, &more);
+		if (status || !more)
+			return status;
+		for (i = 0; i < WIRE_CHUNK_BYTES; i += sizeof(a)) {
+			a = wire_word(chunk.bits[0] + i);
+			b = wire_word(chunk.bits[1] + i);
+			if (a == b) {
+				comparison->both += a == UINT64_MAX ? 64 : wire_count(a);
+				continue;
+			}
+			comparison->only[0] += wire_count(a & ~b);
+			comparison->only[1] += wire_count(b & ~a);
+			comparison->both += wire_count(a & b);
+		}
 	}
-	return only;
 }
 
-static void print_diff(const struct bitmap *a, const struct bitmap *only_a,
-		       const struct bitmap *only_b, const struct cli_args *args)
+/* What one names and the other does not. */
+static void subtract(const struct bitmap_pair_chunk *chunk, int side, uint8_t *bits)
 {
-	uint64_t nr_a = bitmap_count(only_a);
+	const uint8_t *minuend = chunk->bits[side], *other = chunk->bits[!side];
+	size_t i;
+
+	for (i = 0; i < WIRE_CHUNK_BYTES; i++)
+		bits[i] = (uint8_t)(minuend[i] & ~other[i]);
+}
+
+static enum fpr_status list_side(struct input inputs[2], int side, struct list *list)
+{
+	struct bitmap_ranges ranges = { .each = list_range, .opaque = list };
+	uint8_t bits[WIRE_CHUNK_BYTES];
+	struct bitmap_pair_chunk chunk;
+	enum fpr_status status;
+	struct bitmap_pair pair;
+	bool more;
+
+	status = bitmap_reader_rewind(&inputs[0].reader);
+	if (!status)
+		status = bitmap_reader_rewind(&inputs[1].reader);
+	bitmap_pair_init(&pair, &inputs[0].reader, &inputs[1].reader);
+	while (!status) {
+		status = bitmap_pair_next(&pair, &chunk, &more);
+		if (status || !more)
+			break;
+		subtract(&chunk, side, bits);
+		bitmap_ranges_add(&ranges, chunk.first, bits);
+	}
+	bitmap_ranges_end(&ranges);
+	return status;
+}
+
+static enum fpr_status list_differences(struct input inputs[2], const struct cli_args *args)
+{
+	static const struct {
+		const char *key;
+		const char *label;
+	} sides[] = {
+		{ "first_only_ranges", "only in the first" },
+		{ "second_only_ranges", "only in the second" },
+	};
+	enum fpr_status status = FPR_OK;
+	struct list list;
+	int side;
+
+	for (side = 0; !status && side < 2; side++) {
+		begin_list(&list, args, sides[side].key, sides[side].label);
+		status = list_side(inputs, side, &list);
+		end_list(&list);
+	}
+	end_lists(args);
+	return status;
+}
+
+static enum fpr_status diff(struct input inputs[2], const struct cli_args *args, bool *differ)
+{
+	struct comparison comparison;
+	enum fpr_status status = compare(inputs, &comparison);
 	const struct result results[] = {
-		{ "first_only_pages", "only in the first", "pages", nr_a },
-		{ "second_only_pages", "only in the second", "pages", bitmap_count(only_b) },
-		{ "both_pages", "in both", "pages", bitmap_count(a) - nr_a },
+		{ "first_only_pages", "only in the first", "pages", comparison.only[0] },
+		{ "second_only_pages", "only in the second", "pages", comparison.only[1] },
+		{ "both_pages", "in both", "pages", comparison.both },
 		{ 0 }
 	};
-	struct json_object *object;
 
-	if (args->option[OPT_JSON]) {
-		object = result_json(results);
-		if (args->option[OPT_RANGES]) {
-			json_object_object_add(object, "first_only_ranges", ranges_json(only_a));
-			json_object_object_add(object, "second_only_ranges", ranges_json(only_b));
-		}
-		result_print_json(stdout, object);
-		return;
-	}
-	result_print(stdout, results, false);
-	if (args->option[OPT_RANGES]) {
-		print_ranges(only_a, "only in the first");
-		print_ranges(only_b, "only in the second");
-	}
+	if (status)
+		return status;
+	*differ = comparison.only[0] || comparison.only[1];
+	print_results(results, args);
+	return args->option[OPT_RANGES] ? list_differences(inputs, args) : FPR_OK;
 }
 
-static void diff(const struct bitmap *a, const struct bitmap *b, const struct cli_args *args)
-{
-	struct bitmap only_a = difference(a, b);
-	struct bitmap only_b = difference(b, a);
-
-	print_diff(a, &only_a, &only_b, args);
-	bitmap_release(&only_a);
-	bitmap_release(&only_b);
-}
+/* As diff(1) has them. */
+#define DIFFER	FPR_ERROR
+#define TROUBLE	FPR_USAGE
 
 static enum fpr_status run_diff(const struct cli_args *args)
 {
+	bool again = args->option[OPT_RANGES], differ = false;
+	struct input inputs[2];
 	enum fpr_status status;
-	struct bitmap a, b;
 
-	status = read_file(&a, args->operand[0], args);
-	if (status)
-		return status;
-	status = read_file(&b, args->operand[1], args);
+	status = open_input(&inputs[0], args->operand[0], args, again);
 	if (!status) {
-		diff(&a, &b, args);
-		bitmap_release(&b);
+		status = open_input(&inputs[1], args->operand[1], args, again);
+		if (!status)
+			status = diff(inputs, args, &differ);
+		close_input(&inputs[1]);
 	}
-	bitmap_release(&a);
-	return status;
+	close_input(&inputs[0]);
+	if (status)
+		return TROUBLE;
+	return differ ? DIFFER : FPR_OK;
 }
 
 #define RANGES_OPTION	{ OPT_RANGES, "ranges", NULL, "list the ranges of pages, too" }
@@ -274,6 +406,7 @@ static enum fpr_status run_diff(const struct cli_args *args)
 static const struct cli_option bitmap_info_options[] = {
 	BITMAP_FROM_OPTION,
 	RANGES_OPTION,
+	BITMAP_TIMEOUT_OPTION,
 	CLI_JSON_OPTION,
 	{ 0 }
 };
@@ -299,6 +432,7 @@ static const struct cli_option bitmap_convert_options[] = {
 	BITMAP_FROM_OPTION,
 	{ OPT_TO, "to", "raw|report", "the format to write (default: the other one)" },
 	{ OPT_EPOCH, "epoch", "N", "the epoch that a report is for (default: unchanged)" },
+	BITMAP_TIMEOUT_OPTION,
 	CLI_JSON_OPTION,
 	{ 0 }
 };
@@ -324,6 +458,7 @@ BITMAP_FORMATS_HELP
 static const struct cli_option bitmap_diff_options[] = {
 	BITMAP_FROM_OPTION,
 	RANGES_OPTION,
+	BITMAP_TIMEOUT_OPTION,
 	CLI_JSON_OPTION,
 	{ 0 }
 };
@@ -337,8 +472,9 @@ const struct cli_verb bitmap_diff_verb = {
 	.options = bitmap_diff_options,
 	.run = run_diff,
 	.details =
-"Pages behind the end of a bitmap are not named by it. The exit status tells\n"
-"errors alone, not whether the bitmaps differ.\n"
+"Pages behind the end of a bitmap are not named by it. The exit status is as\n"
+"that of diff(1): 0 where both name the same pages, 1 where they differ, 2 after\n"
+"an error.\n"
 "\n"
 BITMAP_FORMATS_HELP,
 	.examples =

@@ -19,10 +19,10 @@
 #include "vm.h"
 
 #define DEFAULT_TIMEOUT_S	10
-#define DEFAULT_MAX_MEMORY	(16ULL << 40)
+#define DEFAULT_MAX_MEMORY	BITMAP_MAX_BYTES
 
-/* Bits of as much memory. */
-#define MAX_MAP_BYTES		((size_t)512 << 20)
+/* Of a bitmap of as much memory. */
+#define MAX_MAP_BYTES		((size_t)(BITMAP_MAX_PAGES / 8))
 
 static enum fpr_status parse_limits(const struct cli_args *args, struct receive_limits *limits)
 {
@@ -147,6 +147,8 @@ static enum fpr_status run_file(const struct cli_args *args)
 	status = cli_epoch(args, &round.range.epoch);
 	if (!status)
 		status = bitmap_parse_format("--from", args->option[OPT_FROM], &file.format);
+	if (!status)
+		status = cli_seconds("--timeout", args->option[OPT_TIMEOUT], &file.timeout_s);
 	/* What is wrong with the file is found before the VM is looked for. */
 	if (!status)
 		status = source_file_open(&file, &round.range.epoch);
@@ -172,7 +174,7 @@ static enum fpr_status parse_map(const struct cli_args *args, struct guest_map *
 	}
 	status = guest_map_parse(map, args->option[OPT_MAP]);
 	if (!status && pagemap_bytes(map) > MAX_MAP_BYTES) {
-		warnx("--map: it spans more than 16T");
+		warnx("--map: it spans more than 32T");
 		status = FPR_USAGE;
 	}
 	return status;
@@ -201,10 +203,11 @@ static const struct {
 	enum cli_option_id id;
 	const char *name;
 	const char *source;
+	const char *other;	/* another source that it is for, or NULL */
 } source_options[] = {
 	{ OPT_GUEST, "--guest", "guest" },
 	{ OPT_WATCH, "--watch", "guest" },
-	{ OPT_TIMEOUT, "--timeout", "guest" },
+	{ OPT_TIMEOUT, "--timeout", "guest", "FILE" },
 	{ OPT_MAX_MEMORY, "--max-memory", "guest" },
 	{ OPT_TRUST_ENDPOINT, "--trust-endpoint", "guest" },
 	{ OPT_MAP, "--map", "pagemap" },
@@ -215,12 +218,18 @@ static const struct {
 
 #define NR_SOURCE_OPTIONS	(sizeof(source_options) / sizeof(source_options[0]))
 
+static bool is_for(size_t i, const char *source)
+{
+	return !strcmp(source_options[i].source, source) ||
+	       (source_options[i].other && !strcmp(source_options[i].other, source));
+}
+
 static enum fpr_status check_options(const struct cli_args *args, const char *source)
 {
 	size_t i;
 
 	for (i = 0; i < NR_SOURCE_OPTIONS; i++) {
-		if (args->option[source_options[i].id] && strcmp(source_options[i].source, source)) {
+		if (args->option[source_options[i].id] && !is_for(i, source)) {
 			warnx("filter: %s is for --source %s: leave it out", source_options[i].name,
 			      source_options[i].source);
 			return FPR_USAGE;
@@ -254,8 +263,8 @@ static const struct cli_option filter_options[] = {
 	{ OPT_GUEST, "guest", "ENDPOINT", "where the guest answers" },
 	{ OPT_TRUST_ENDPOINT, "trust-endpoint", NULL, "also where it looks like another VM's" },
 	{ OPT_WATCH, "watch", "SECONDS", "ask again every SECONDS, until a signal comes" },
-	{ OPT_TIMEOUT, "timeout", "SECONDS", "how long to wait for the report (default 10)" },
-	{ OPT_MAX_MEMORY, "max-memory", "S", "refuse reports about more memory (default 16T)" },
+	{ OPT_TIMEOUT, "timeout", "SECONDS", "how long to wait (default 10, with FILE for ever)" },
+	{ OPT_MAX_MEMORY, "max-memory", "S", "refuse reports about more memory (default 32T)" },
 	{ OPT_EPOCH, "epoch", "N", "FILE was made in epoch N" },
 	BITMAP_FROM_OPTION,
 	{ OPT_MAP, "map", "GPA:HVA:SIZE", "for pagemap: where memory is; several with commas" },

@@ -19,6 +19,7 @@ struct receiver {
 	struct wire_decoder decoder;
 	uint64_t until_us;
 	uint64_t taken;		/* bytes, with what was skipped */
+	struct stop_notice notice;
 	bool lasting;
 };
 
@@ -73,7 +74,8 @@ static void say_time_over(const struct receiver *receiver)
 
 static enum fpr_status wait_for(struct receiver *receiver, short events)
 {
-	switch (stop_wait(receiver->guest->fd, events, receiver->until_us)) {
+	switch (stop_wait_noticed(&receiver->notice, receiver->guest->fd, events,
+				  receiver->until_us)) {
 	case STOP_READY:
 		return FPR_OK;
 	case STOP_TIME_OVER:
@@ -211,6 +213,7 @@ enum fpr_status receive_report(struct received_report *report, const struct gues
 		.limits = limits,
 		.report = report,
 		.until_us = start + limits->timeout_s * 1000000,
+		.notice = { .name = guest->name, .what = "the guest's report" },
 	};
 	enum fpr_status status;
 

@@ -11,20 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "report_source.h"
-#include "stop.h"
-
-/*
- * 32 TiB of guest memory with pages of 4 KiB.  A source without an end, like
- * /dev/zero, must not take the machine's memory.
- */
-#define REPORT_MAX	((size_t)1 << 30)
-#define REPORT_FIRST	((size_t)1 << 16)
-#define REPORT_WORD	sizeof(uint64_t)
 
 static bool is_stdin(const char *path)
 {
@@ -56,11 +49,13 @@ static enum fpr_status open_now(struct report_source *source)
 		source->fd = STDIN_FILENO;
 		return FPR_OK;
 	}
-	source->fd = open(source->name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	/* Whoever will write to a FIFO is waited for where time is looked at. */
+	source->fd = open(source->name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (source->fd < 0) {
 		warn("%s", source->name);
 		return FPR_ERROR;
 	}
+	fcntl(source->fd, F_SETFL, 0);
 	return check_no_directory(source);
 }
 
@@ -144,7 +139,7 @@ static enum fpr_status open_late(struct report_source *source)
 	return check_type_fresh(source->name, &st);
 }
 
-static enum fpr_status start_command(struct report_source *source, pid_t *pid)
+static enum fpr_status start_command(struct report_source *source)
 {
 	char *argv[] = { (char *)"sh", (char *)"-c", (char *)source->command, NULL };
 	posix_spawn_file_actions_t actions;
@@ -158,11 +153,12 @@ static enum fpr_status start_command(struct report_source *source, pid_t *pid)
 	signal(SIGCHLD, SIG_DFL);
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, pipe_fd[1], STDOUT_FILENO);
-	r = posix_spawn(pid, "/bin/sh", &actions, NULL, argv, environ);
+	r = posix_spawn(&source->pid, "/bin/sh", &actions, NULL, argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	close(pipe_fd[1]);
 	if (r) {
 		close(pipe_fd[0]);
+		source->pid = 0;
 		warnx("/bin/sh: %s", strerror(r));
 		return FPR_ERROR;
 	}
@@ -170,115 +166,101 @@ static enum fpr_status start_command(struct report_source *source, pid_t *pid)
 	return FPR_OK;
 }
 
-static enum fpr_status wait_command(const struct report_source *source, pid_t pid)
+/* Wait for something of the source. */
+static enum fpr_status wait_for(struct report_source *source, int fd, const char *what)
 {
-	int status;
-
-	while (waitpid(pid, &status, 0) < 0) {
-		if (errno != EINTR || stop_signal) {
-			warn("%s", source->name);
-			return FPR_ERROR;
-		}
+	source->notice.what = what;
+	switch (stop_wait_noticed(&source->notice, fd, POLLIN, source->until_us)) {
+	case STOP_READY:
+		return FPR_OK;
+	case STOP_TIME_OVER:
+		warnx("%s: waited %llu s for %s: give a longer --timeout", source->name,
+		      (unsigned long long)source->timeout_s, what);
+		break;
+	case STOP_SIGNALLED:
+		warnx("%s: stopped by a signal: nothing was filtered", source->name);
+		break;
+	case STOP_PROCESS_ENDED:
+		warnx("%s: the VM is gone: its process has ended", source->name);
+		break;
 	}
+	return FPR_ERROR;
+}
+
+static enum fpr_status check_exit(const char *command, int status)
+{
 	if (WIFSIGNALED(status)) {
 		warnx("'%s' was killed by signal %d: its report is not used",
-		      source->name, WTERMSIG(status));
+		      command, WTERMSIG(status));
 		return FPR_ERROR;
 	}
 	if (WEXITSTATUS(status)) {
 		warnx("'%s' exited with status %d: its report is not used",
-		      source->name, WEXITSTATUS(status));
+		      command, WEXITSTATUS(status));
 		return FPR_ERROR;
 	}
 	return FPR_OK;
 }
 
-/* Makes room for more; @size: how much there is. */
-static enum fpr_status grow(struct report *report, size_t *size)
+/* It may run on though it writes no more. */
+static enum fpr_status wait_command(struct report_source *source)
 {
-	size_t bigger = *size ? 2 * *size : REPORT_FIRST;
-	unsigned char *bits = realloc(report->bits, bigger);
+	int pidfd = (int)syscall(SYS_pidfd_open, source->pid, 0);
+	enum fpr_status status = FPR_OK;
+	int ended = 0;
 
-	if (!bits) {
-		warn("report");
-		return FPR_ERROR;
+	if (pidfd >= 0) {
+		status = wait_for(source, pidfd, "the end of the command");
+		close(pidfd);
 	}
-	report->bits = bits;
-	*size = bigger;
-	return FPR_OK;
-}
-
-static enum fpr_status read_to_end(const struct report_source *source,
-				   struct report *report)
-{
-	size_t size = 0;
-	ssize_t n;
-
-	for (;;) {
-		if (report->len > REPORT_MAX) {
-			warnx("%s: longer than %zu MiB: hand it over in parts with --gpa",
-			      source->name, REPORT_MAX >> 20);
-			return FPR_ERROR;
-		}
-		if (report->len == size && grow(report, &size))
-			return FPR_ERROR;
-		n = read(source->fd, report->bits + report->len,
-			 size - report->len);
-		if (n > 0) {
-			report->len += (size_t)n;
-		} else if (!n) {
-			return FPR_OK;
-		} else if (errno != EINTR) {
-			warn("%s", source->name);
-			return FPR_ERROR;
-		} else if (stop_signal) {
-			warnx("%s: stopped by a signal: nothing was filtered", source->name);
-			return FPR_ERROR;
-		}
-	}
-}
-
-enum fpr_status report_check_words(const char *name, const struct report *report)
-{
-	if (!report->len) {
-		warnx("%s: empty: a report has one bit for each page", name);
-		return FPR_ERROR;
-	}
-	if (report->len % REPORT_WORD) {
-		warnx("%s: %zu bytes: a report is whole 64-bit words, a multiple of %zu bytes",
-		      name, report->len, REPORT_WORD);
-		return FPR_ERROR;
-	}
-	return FPR_OK;
-}
-
-static enum fpr_status read_command(struct report_source *source,
-				    struct report *report)
-{
-	enum fpr_status status;
-	pid_t pid;
-
-	status = start_command(source, &pid);
 	if (status)
 		return status;
-	status = read_to_end(source, report);
-	close(source->fd);
-	if (status) {
-		/* Its own message would come after ours: it is not waited for. */
-		kill(pid, SIGTERM);
-		return status;
+	while (waitpid(source->pid, &ended, 0) < 0) {
+		if (errno != EINTR) {
+			warn("%s", source->name);
+			return FPR_ERROR;
+		}
 	}
-	return wait_command(source, pid);
+	source->pid = 0;
+	return check_exit(source->name, ended);
 }
 
-enum fpr_status report_read_bytes(struct report_source *source, struct report *report)
+enum fpr_status report_begin(struct report_source *source)
 {
-	enum fpr_status status = FPR_OK;
-
-	*report = (struct report) { 0 };
+	source->notice = (struct stop_notice) { .name = source->name };
+	source->until_us = source->timeout_s ? clock_us() + source->timeout_s * 1000000 :
+					       UINT64_MAX;
 	if (source->command)
-		return read_command(source, report);
-	if (source->fd < 0)
-		status = open_late(source);
-	return status ? status : read_to_end(source, report);
+		return start_command(source);
+	return source->fd < 0 ? open_late(source) : FPR_OK;
+}
+
+enum fpr_status report_some(struct report_source *source, void *data, size_t size, size_t *n)
+{
+	enum fpr_status status;
+	ssize_t r;
+
+	*n = 0;
+	do {
+		status = wait_for(source, source->fd, "the bitmap");
+		if (status)
+			return status;
+		r = read(source->fd, data, size);
+	} while (r < 0 && errno == EINTR);
+	if (r < 0) {
+		warn("%s", source->name);
+		return FPR_ERROR;
+	}
+	*n = (size_t)r;
+	return !r && source->pid ? wait_command(source) : FPR_OK;
+}
+
+void report_end(struct report_source *source)
+{
+	if (source->fd > STDIN_FILENO)
+		close(source->fd);
+	source->fd = -1;
+	if (source->pid)
+		kill(source->pid, SIGTERM);
+	source->pid = 0;
 }

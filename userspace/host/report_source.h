@@ -5,18 +5,30 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "status.h"
+#include "stop.h"
 
+/**
+ * struct report_source - where bytes come from
+ * @name: a file, "-", or the command
+ * @command: NULL: not a command
+ * @fd: -1: opened by report_begin()
+ * @timeout_s: set by the caller before report_begin(): how long all of it may take; 0:
+ *	as long as it takes
+ * @pid: the command's, while it runs, else 0
+ * @until_us: when the time is over
+ * @notice: what is said where it takes long
+ */
 struct report_source {
-	const char *name;	/* a file, "-", or the command */
-	const char *command;	/* NULL: not a command */
-	int fd;			/* -1: opened by report_read_bytes() */
-};
-
-struct report {
-	unsigned char *bits;
-	size_t len;
+	const char *name;
+	const char *command;
+	int fd;
+	uint64_t timeout_s;
+	pid_t pid;
+	uint64_t until_us;
+	struct stop_notice notice;
 };
 
 /**
@@ -43,17 +55,18 @@ void report_exec(struct report_source *source, const char *command);
  */
 enum fpr_status report_check_fresh(const struct report_source *source);
 
-/**
- * report_read_bytes - read all of a source, in whatever format it is
- *
- * What a command wrote before it failed is refused.
- */
-enum fpr_status report_read_bytes(struct report_source *source, struct report *report);
+/** report_begin - open it, or start the command; ended by report_end() in any case */
+enum fpr_status report_begin(struct report_source *source);
 
 /**
- * report_check_words - refuse what is no bitmap in whole 64-bit words
- * @name: of the source, for the message
+ * report_some - wait for the next bytes and read them
+ * @n: out: how many, 0 at the end
+ *
+ * What a command wrote before it failed is refused: the end is an error then.
  */
-enum fpr_status report_check_words(const char *name, const struct report *report);
+enum fpr_status report_some(struct report_source *source, void *data, size_t size, size_t *n);
+
+/** report_end - close it; a command that still runs is ended and not waited for */
+void report_end(struct report_source *source);
 
 #endif

@@ -35,6 +35,8 @@ static enum fpr_status parse_options(const struct cli_args *args, struct source_
 	}
 	if (!status)
 		status = bitmap_parse_format("--from", args->option[OPT_FROM], &file->format);
+	if (!status)
+		status = cli_seconds("--timeout", args->option[OPT_TIMEOUT], &file->timeout_s);
 	file->confirmed_path = args->option[OPT_CONFIRMED];
 	if (!status && file->confirmed_path)
 		status = outfile_check(file->confirmed_path);
@@ -84,6 +86,7 @@ static const struct cli_option set_bitmap_options[] = {
 	{ OPT_SIZE, "size", "S", "bytes of guest memory, to cut the bitmap's last word" },
 	{ OPT_CONFIRMED, "confirmed", "FILE", "write the bitmap of confirmed pages, - for stdout" },
 	{ OPT_EXEC, "exec", "COMMAND", "take the bitmap from the output of a shell command" },
+	BITMAP_TIMEOUT_OPTION,
 	CLI_JSON_OPTION,
 	{ 0 }
 };

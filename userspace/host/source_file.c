@@ -46,19 +46,27 @@ static enum fpr_status read_all(struct source_file *file, uint64_t *epoch)
 	return status ? status : agree_on_epoch(file, epoch);
 }
 
+static enum fpr_status open_source(struct source_file *file, bool of_any_age)
+{
+	enum fpr_status status = FPR_OK;
+
+	/* The caller knows that what a command makes is as young as the epoch, or younger. */
+	if (file->command)
+		report_exec(&file->source, file->command);
+	else if (of_any_age)
+		status = report_open(&file->source, file->path);
+	else
+		status = report_open_fresh(&file->source, file->path);
+	file->source.timeout_s = file->timeout_s;
+	return status;
+}
+
 enum fpr_status source_file_open(struct source_file *file, uint64_t *epoch)
 {
-	enum fpr_status status;
+	bool of_any_age = *epoch || (file->path && is_stored(file->path));
+	enum fpr_status status = open_source(file, of_any_age);
 
-	if (file->command) {
-		report_exec(&file->source, file->command);
-		/* The caller knows that what it makes is as young as the epoch, or younger. */
-		return FPR_OK;
-	}
-	if (!*epoch && !is_stored(file->path))
-		return report_open_fresh(&file->source, file->path);
-	status = report_open(&file->source, file->path);
-	return status ? status : read_all(file, epoch);
+	return status || file->command || !of_any_age ? status : read_all(file, epoch);
 }
 
 void source_file_release(struct source_file *file)

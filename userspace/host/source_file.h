@@ -14,6 +14,7 @@
  * @format: BITMAP_ANY where it is to be looked at
  * @gpa: where a raw bitmap begins
  * @size: bytes of memory, to cut the last word, or 0
+ * @timeout_s: how long to wait for it, or 0
  * @confirmed_path: NULL, or where the bitmap of confirmed pages goes, "-" for stdout
  *
  * The rest is the source's own.
@@ -24,6 +25,7 @@ struct source_file {
 	enum bitmap_format format;
 	uint64_t gpa;
 	uint64_t size;
+	uint64_t timeout_s;
 	const char *confirmed_path;
 
 	struct report_source source;

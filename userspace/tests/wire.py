@@ -42,16 +42,31 @@ def request(tag: int, version: int = 1) -> bytes:
 
 def response(tag: int, free: int, nr_pages: int, *, status: int = 0, page_shift: int = 12) -> bytes:
     """A response: chunks as bitmaps, or without a payload where all is free."""
-    header = RESPONSE.pack(b"FPRR", 1, status, tag, nr_pages, page_shift)
-    seed = zlib.crc32(header)
-    header += CRC.pack(seed)
+    header, seed = _header(tag, nr_pages, status, page_shift)
     if status:
         return header
     chunks = [_chunk(first, free >> first, min(CHUNK_PAGES, nr_pages - first), seed)
               for first in range(0, free.bit_length(), CHUNK_PAGES)]
-    chunks = [chunk for chunk in chunks if chunk]
-    end = END.pack(b"FPRE", len(chunks), free.bit_count())
-    return b"".join((header, *chunks, end, CRC.pack(zlib.crc32(end, seed))))
+    return header + _records([chunk for chunk in chunks if chunk], free.bit_count(), seed)
+
+
+def all_free(tag: int, nr_chunks: int) -> bytes:
+    """A response in which everything is free, however much that is."""
+    header, seed = _header(tag, nr_chunks * CHUNK_PAGES, 0, 12)
+    everything = (1 << CHUNK_PAGES) - 1
+    chunks = [_chunk(n * CHUNK_PAGES, everything, CHUNK_PAGES, seed) for n in range(nr_chunks)]
+    return header + _records(chunks, nr_chunks * CHUNK_PAGES, seed)
+
+
+def _header(tag: int, nr_pages: int, status: int, page_shift: int) -> tuple[bytes, int]:
+    header = RESPONSE.pack(b"FPRR", 1, status, tag, nr_pages, page_shift)
+    seed = zlib.crc32(header)
+    return header + CRC.pack(seed), seed
+
+
+def _records(chunks: list[bytes], nr_free: int, seed: int) -> bytes:
+    end = END.pack(b"FPRE", len(chunks), nr_free)
+    return b"".join((*chunks, end, CRC.pack(zlib.crc32(end, seed))))
 
 
 def _chunk(first: int, free: int, pages: int, seed: int) -> bytes:
