@@ -16,7 +16,9 @@
  *   ASK_AGAIN		the VMM asks for another report of an epoch, once
  *   OUTSIDE_AGENT	another process filters
  *   AUTO_CLEAR		GET clears and protects; else CLEAR does, when a page is sent
- *   PML		the CPU logs writes, pages are never write-protected
+ *   PML		the CPU logs writes, pages are never write-protected.  The log is
+ *		emptied some time after the exit: a kick waits for nobody, and an IPI
+ *		that flushes the TLB leaves the log to the exit that it causes.
  *   DEVICE		a device of the VMM's writes, and logs that in the VMM
  *   OTHER_READER	somebody else in the VMM reads the log once
  *   RELOG		the memslot's logging is switched off and on once
@@ -38,19 +40,21 @@ bool used, live, synced;
 /* A device has been told to write it. */
 bool dma;
 
-/* The SPTE, its copies in TLBs, and with PML its dirty bit and the CPU's buffer. */
+/*
+ * The SPTE, its copies in TLBs, and with PML its dirty bit, the CPU's log, and
+ * whether the CPU has left the guest with something in it.
+ */
 bool writable = true;
 bool tlb[VCPUS];
-bool spte_dirty, tlb_dirty[VCPUS], pml[VCPUS];
+bool spte_dirty, tlb_dirty[VCPUS], pml[VCPUS], exited[VCPUS];
 
 /* KVM: dirty log, touched bitmap, stamp, the VM's epoch; a counter. */
 bool D = true, T;
 byte stamp, vm_epoch, last_epoch;
 bool slots_lock, mmu_write;
 byte mmu_readers;
-/* Read sections of kvm->srcu: whether one is open, and which. */
-bool in_srcu[VCPUS];
-byte section[VCPUS];
+/* Read sections of kvm->srcu: whether one is open, and whether ARM waits for it. */
+bool in_srcu[VCPUS], waited_for[VCPUS];
 
 /* The VMM: KVMSlot.dirty_bmap, ram_list.dirty_memory, RAMBlock.bmap. */
 bool S, R, B;
@@ -87,39 +91,46 @@ inline mark_dirty()
 #endif
 }
 
+/* srcu_read_unlock() of kvm->srcu */
+inline end_section(v)
+{
+	atomic { in_srcu[v] = false; waited_for[v] = false }
+}
+
 #ifdef PML
-/* A VM exit, or vmx_flush_pml_buffer() */
+/* vmx_flush_pml_buffer(): x86 has taken kvm->srcu again before it handles an exit. */
 inline flush_pml(v)
 {
-	if
-	:: pml[v] -> mark_dirty(); pml[v] = false
-	:: else
-	fi
+#ifndef WITHOUT_SRCU_AT_MARKS
+	in_srcu[v] = true;
+#endif
+	mark_dirty();
+	atomic { pml[v] = false; exited[v] = false };
+	end_section(v)
 }
 #endif
 
-/* kvm_flush_remote_tlbs(): each CPU leaves the guest, and with PML empties its buffer. */
+/* kvm_flush_remote_tlbs(): each CPU leaves the guest. */
 inline flush_tlbs()
 {
 	byte f;
 	for (f : 0 .. VCPUS - 1) {
+		atomic {
+			tlb[f] = false;	/*> flushes a TLB */
 #ifdef PML
-		flush_pml(f);
-		tlb_dirty[f] = false;
+			tlb_dirty[f] = false;
+			exited[f] = pml[f]
 #endif
-		tlb[f] = false;		/*> flushes a TLB */
+		}
 	}
 }
 
-/* kvm_arch_sync_dirty_log() */
+/*
+ * kvm_arch_sync_dirty_log() kicks the vCPUs and does not wait for them: each
+ * empties its log when it comes to it, which vcpu() can do at any time anyway.
+ */
 inline sync_dirty_log()
 {
-#ifdef PML
-	byte s;
-	for (s : 0 .. VCPUS - 1) {
-		flush_pml(s);
-	}
-#endif
 	skip
 }
 
@@ -135,7 +146,7 @@ inline protect()
 /* What a vCPU does when it meets a page that is write-protected. */
 inline fault(v)
 {
-	atomic { in_srcu[v] = true; section[v] = (section[v] + 1) % 3 }
+	in_srcu[v] = true;
 	if
 	:: /* fast_page_fault(), without a lock */
 		writable = true;	/*> fault: makes the page writable */
@@ -146,7 +157,7 @@ inline fault(v)
 		writable = true;	/*> fault: makes the page writable */
 		mmu_readers--
 	fi;
-	in_srcu[v] = false
+	end_section(v)
 }
 
 proctype vcpu(byte v)
@@ -161,7 +172,7 @@ proctype vcpu(byte v)
 		live = false
 	   }
 	/* A write to a page that one has */
-	:: atomic { !stopping && used && tlb[v] ->
+	:: atomic { !stopping && used && !exited[v] && tlb[v] ->
 		write_page();
 #ifdef PML
 		if
@@ -170,7 +181,7 @@ proctype vcpu(byte v)
 		fi
 #endif
 	   }
-	:: atomic { !stopping && used && !tlb[v] && writable ->
+	:: atomic { !stopping && used && !exited[v] && !tlb[v] && writable ->
 		tlb[v] = true;		/*> caches the writable translation */
 #ifdef PML
 		tlb_dirty[v] = spte_dirty
@@ -181,6 +192,13 @@ proctype vcpu(byte v)
 #endif
 	:: !stopping && used && !tlb[v] && !writable -> fault(v)
 	od;
+#ifdef PML
+	/* The last exit is handled before the vCPU counts as stopped. */
+	if
+	:: pml[v] -> flush_pml(v)
+	:: else
+	fi;
+#endif
 	vcpus_out++
 }
 
@@ -235,10 +253,10 @@ inline arm(epoch)
 /* synchronize_srcu(): sections that are open now end */
 inline drain()
 {
-	byte d, seen;
+	byte d;
 	for (d : 0 .. VCPUS - 1) {
-		seen = section[d];
-		!in_srcu[d] || section[d] != seen	/*> ARM has waited for fault handlers */
+		waited_for[d] = in_srcu[d];
+		!waited_for[d]		/*> ARM has waited for fault handlers */
 	}
 }
 
