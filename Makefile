@@ -53,6 +53,10 @@ check-libvirt: machine packages ## Migrate with Debian's libvirt between two hos
 check-model: packages ## Check the model of the protocol, exhaustively
 	verification/check
 
+.PHONY: check-litmus
+check-litmus: packages ## Check the order of memory accesses on the kernel's memory model
+	verification/check-litmus
+
 .PHONY: model-traces
 model-traces: packages ## Write the document of what is lost without each rule
 	mkdir -p out
