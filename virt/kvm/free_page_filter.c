@@ -139,6 +139,16 @@ static struct kvm_fpr_stamp *fpr_stamp(struct kvm_memory_slot *slot)
 }
 
 /*
+ * Whether a report can speak of @slot: it logs dirty pages, and the guest's
+ * writes to it are in that log.  A write to read-only memory is MMIO, which a
+ * VMM may carry out by changing what lies behind.
+ */
+static bool fpr_can_arm(const struct kvm_memory_slot *slot)
+{
+	return slot->dirty_bitmap && !(slot->flags & KVM_MEM_READONLY);
+}
+
+/*
  * Whether T of @slot tells the writes since @epoch began, and tells them of
  * the gfns that the slot has now.  A slot that was created, or whose logging
  * was switched on, after ARM has a fresh T over pages that were not protected,
@@ -150,7 +160,7 @@ static bool fpr_takes_part(struct kvm *kvm, struct kvm_memory_slot *slot,
 {
 	lockdep_assert_held(&kvm->slots_lock);
 
-	return slot->dirty_bitmap && fpr_stamp(slot)->epoch == epoch &&
+	return fpr_can_arm(slot) && fpr_stamp(slot)->epoch == epoch &&
 	       fpr_stamp(slot)->base_gfn == slot->base_gfn;
 }
 
@@ -237,7 +247,7 @@ static u64 fpr_begin_epoch(struct kvm *kvm, bool candidates)
 	fpr_set_epoch(kvm, 0, epoch);
 
 	fpr_for_each_memslot(kvm, as_id, bkt, slot) {
-		if (!slot->dirty_bitmap)
+		if (!fpr_can_arm(slot))
 			continue;
 		kvm_arch_sync_dirty_log(kvm, slot);
 		fpr_fill_touched(slot, candidates ? ~0UL : 0);
@@ -438,7 +448,7 @@ static bool fpr_any_takes_part(struct kvm *kvm, u64 epoch)
 
 /*
  * Whether a report of @epoch can say anything of the range.  Where the range
- * holds no slot that logs, as the rest of a large one may that was interrupted,
+ * holds no slot that can be armed, as the rest of a large one may that was interrupted,
  * there is nothing to say, and that is no error.
  */
 static int fpr_check_epoch(struct kvm *kvm, gfn_t start, gfn_t end, u64 epoch)
@@ -455,7 +465,7 @@ static int fpr_check_epoch(struct kvm *kvm, gfn_t start, gfn_t end, u64 epoch)
 	fpr_for_each_memslot_in_range(kvm, as_id, &iter, start, end) {
 		if (fpr_takes_part(kvm, iter.slot, epoch))
 			return 0;
-		logging |= !!iter.slot->dirty_bitmap;
+		logging |= fpr_can_arm(iter.slot);
 	}
 	return !logging && fpr_any_takes_part(kvm, epoch) ? 0 : -ESTALE;
 }

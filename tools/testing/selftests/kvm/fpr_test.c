@@ -596,6 +596,51 @@ TEST_F(fpr, slot_without_logging)
 	ASSERT_EQ(ESTALE, try_set(self, &args));
 }
 
+/*
+ * Writes to read-only memory are MMIO, so no log has them: firmware's variables
+ * may have changed since ARM although nobody touched their pages.
+ */
+TEST_F(fpr, readonly_slot)
+{
+	struct bitmap report = bits(0, MAX_PAGES), all = bits(0, NPAGES), confirmed, want;
+	struct kvm_fpr_bitmap args;
+	uint64_t epoch;
+
+	set_slot(self, SLOT2, LOG | KVM_MEM_READONLY, 400, 64);
+	guest_write(self, 0, NPAGES);
+	epoch = arm(self);
+	confirmed = set_n(self, epoch, &report, MAX_PAGES, NULL);
+	assert_same(&confirmed, &all, "confirmed");
+	/* Of a log that begins with all pages set, all are there. */
+	want = variant->manual_protect & KVM_DIRTY_LOG_INITIALLY_SET ?
+	       bits(0, 64) : bits(0, 0);
+	assert_log(self, SLOT2, &want);
+
+	/* Alone, it is as if there were no slot that logs. */
+	args = set_args(epoch, &report, &confirmed, 64);
+	args.gpa += 400 * PAGE;
+	ASSERT_EQ(0, try_set(self, &args));
+	ASSERT_EQ(0, args.nr_confirmed);
+}
+
+/* What another address space maps read-only is confirmed in none. */
+TEST_F(fpr, readonly_in_another_address_space)
+{
+	struct bitmap all = bits(0, NPAGES), readonly = bits(40, 20), confirmed, want;
+	uint64_t epoch;
+
+	if (kvm_check_cap(KVM_CAP_MULTI_ADDRESS_SPACE) < 2)
+		SKIP(return, "KVM has one address space only");
+
+	set_slot(self, AS1 | SLOT, LOG | KVM_MEM_READONLY, 40, 20);
+	guest_write(self, 0, NPAGES);
+	epoch = arm(self);
+	confirmed = set(self, epoch, &all, NULL);
+	want = and_not(all, &readonly);
+	assert_same(&confirmed, &want, "confirmed");
+	assert_log(self, SLOT, &readonly);
+}
+
 /* Nothing is confirmed there, and that is no error unless the epoch is wrong. */
 TEST_F(fpr, range_without_slots)
 {
