@@ -4,6 +4,7 @@
 #include <err.h>
 #include <errno.h>
 #include <getopt.h>
+#include <linux/kvm_fpr.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "wire.h"
 
 #define HELP_WIDTH	78
 #define MAX_SECONDS	1000000
@@ -121,7 +123,7 @@ static void print_verbs(const struct cli_verb * const *verbs, const char *group)
 static void print_help(const struct cli_verb * const *verbs, const char *about)
 {
 	printf("Usage: %s VERB [ARGUMENT]...\n"
-	       "       %s VERB --help\n"
+	       "       %s VERB --help | help VERB\n"
 	       "       %s --help | --version\n"
 	       "\n%s", program(), program(), program(), about);
 	print_verbs(verbs, "");
@@ -291,6 +293,30 @@ static enum fpr_status run_group(const struct cli_verb * const *verbs, int argc,
 	return FPR_USAGE;
 }
 
+/* fprctl help [VERB]: @argv begins with the verb, or its group. */
+static enum fpr_status run_help(const struct cli_verb * const *verbs, const char *about,
+				int argc, char **argv)
+{
+	int i;
+
+	if (!argc) {
+		print_help(verbs, about);
+		return FPR_OK;
+	}
+	for (i = 0; verbs[i]; i++) {
+		if (match_name(verbs[i]->name, argc, argv) == argc) {
+			print_verb_help(verbs[i]);
+			return FPR_OK;
+		}
+	}
+	if (argc == 1 && is_group(verbs, argv[0])) {
+		print_group_help(verbs, argv[0]);
+		return FPR_OK;
+	}
+	warnx("help: no verb '%s': see '%s --help'", argv[argc - 1], program());
+	return FPR_USAGE;
+}
+
 enum fpr_status cli_main(const struct cli_verb * const *verbs, const char *about,
 			 int argc, char **argv)
 {
@@ -306,9 +332,12 @@ enum fpr_status cli_main(const struct cli_verb * const *verbs, const char *about
 		return FPR_OK;
 	}
 	if (is_one_of(argv[1], "--version", "-V")) {
-		printf("fprctl %s\n", FPRCTL_VERSION);
+		printf("fprctl %s (capability 0x%x, reports %d)\n", FPRCTL_VERSION,
+		       KVM_CAP_FREE_PAGE_FILTER, WIRE_VERSION);
 		return FPR_OK;
 	}
+	if (!strcmp(argv[1], "help"))
+		return run_help(verbs, about, argc - 2, argv + 2);
 	for (i = 0; (verb = verbs[i]); i++) {
 		words = match_name(verb->name, argc - 1, argv + 1);
 		if (words)

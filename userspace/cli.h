@@ -21,6 +21,7 @@ enum cli_option_id {
 	OPT_JSON,
 	OPT_MAP,
 	OPT_MAX_MEMORY,
+	OPT_NO_HEADINGS,
 	OPT_RANGES,
 	OPT_SERVE,
 	OPT_SIZE,

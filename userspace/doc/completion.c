@@ -31,7 +31,7 @@ static void print_verbs(void)
 		if (is_first_of_group(i))
 			printf("%.*s ", (int)first_word(verb->name), verb->name);
 	}
-	puts("--help --version'");
+	puts("help --help --version'");
 }
 
 /* Groups stand together in the table. */

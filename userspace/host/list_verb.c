@@ -35,13 +35,14 @@ static const char *epoch(char *text, const struct vm_entry *vm)
 	return known(text, vm->knows_stats, vm->stats.epoch);
 }
 
-static void print_table(const struct vm_list *list)
+static void print_table(const struct vm_list *list, bool headings)
 {
 	char memory[NUMBER_MAX], current[NUMBER_MAX], filtered[NUMBER_MAX];
 	const struct vm_entry *vm;
 
-	printf("%7s %4s %-20s %10s %-7s %16s %10s\n", "PID", "FD", "PROGRAM", "MEMORY/MiB",
-	       "LOGGING", "EPOCH", "FILTERED");
+	if (headings)
+		printf("%7s %4s %-20s %10s %-7s %16s %10s\n", "PID", "FD", "PROGRAM", "MEMORY/MiB",
+		       "LOGGING", "EPOCH", "FILTERED");
 	for (vm = list->vm; vm < list->vm + list->nr; vm++)
 		printf("%7d %4d %-20s %10s %-7s %16s %10s\n", vm->pid, vm->fd,
 		       vm->program[0] ? vm->program : "-",
@@ -97,7 +98,7 @@ static enum fpr_status run(const struct cli_args *args)
 	if (args->option[OPT_JSON]) {
 		print_json(&list);
 	} else {
-		print_table(&list);
+		print_table(&list, !args->option[OPT_NO_HEADINGS]);
 		if (list.nr_hidden)
 			warnx("processes that cannot be looked at and may have VMs: %zu: it takes CAP_SYS_PTRACE in their user namespace to see all",
 			      list.nr_hidden);
@@ -109,7 +110,11 @@ static enum fpr_status run(const struct cli_args *args)
 	return status;
 }
 
-static const struct cli_option list_options[] = { CLI_JSON_OPTION, { 0 } };
+static const struct cli_option list_options[] = {
+	{ OPT_NO_HEADINGS, "no-headings", NULL, "leave out the line above the columns" },
+	CLI_JSON_OPTION,
+	{ 0 }
+};
 
 const struct cli_verb list_verb = {
 	.name = "list",
