@@ -39,7 +39,7 @@ static void check(bool good, const char *name, const struct outcome *outcome)
 	printf("%sok %d - %s\n", good ? "" : "not ", ++number, name);
 }
 
-/* Millisecond by millisecond, as free-page-report.c does it. */
+/* Millisecond by millisecond, as free-page-agent.c does it. */
 static struct outcome migrate(const struct scene *scene)
 {
 	int64_t begun = 1000000, end = begun + scene->length_ms;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Fuzzes what QEMU does with a guest's reports and hints: free-page-report.c and
+ * Fuzzes what QEMU does with a guest's reports and hints: free-page-agent.c and
  * free-page-filter.c as they are, with a migration, a chardev, KVM and guest memory that
  * the input makes do anything.
  *
@@ -23,7 +23,7 @@ static int64_t checked_done(uint64_t epoch, bool complete);
 #define free_page_filter_report(...)		checked_report(__VA_ARGS__)
 #define free_page_filter_report_done(...)	checked_done(__VA_ARGS__)
 #include "../../qemu/migration/free-page-budget.c"
-#include "../../qemu/migration/free-page-report.c"
+#include "../../qemu/migration/free-page-agent.c"
 #undef free_page_filter_report
 #undef free_page_filter_report_done
 
@@ -84,7 +84,7 @@ static struct world {
 	unsigned int nr_dropped;
 } world;
 
-static FreePageReport object;
+static FreePageAgent object;
 AddressSpace address_space_memory;
 static MachineState machine;
 MachineState *current_machine = &machine;
@@ -164,7 +164,7 @@ void qemu_chr_fe_set_handlers(CharFrontend *fe, int (*can_read)(void *),
 			      GMainContext *context, bool set_open)
 {
 	(void)fe, (void)change, (void)context, (void)set_open;
-	MUST(can_read == fpr_can_read && read == fpr_read && event == fpr_event);
+	MUST(can_read == fpa_can_read && read == fpa_read && event == fpa_event);
 	MUST(opaque == &object);
 }
 
@@ -561,9 +561,9 @@ static void feed(struct input *input, bool mended)
 		mend_response(data, len, object.decoder.expect.tag, mend);
 	while (pieces.len) {
 		cut = input_cut(&cuts, pieces.len);
-		cut = MIN(cut, (size_t)fpr_can_read(&object));
+		cut = MIN(cut, (size_t)fpa_can_read(&object));
 		piece = input_copy(&pieces, &cut);
-		fpr_read(&object, piece, (int)cut);
+		fpa_read(&object, piece, (int)cut);
 		free(piece);
 	}
 	free(data);
@@ -681,10 +681,10 @@ static void plug_object(void)
 	static char name[] = "agent";
 
 	memset(&object, 0, sizeof(object));
-	fpr_init(OBJECT(&object));
+	fpa_init(OBJECT(&object));
 	object.wait_first_ms = WAIT_MS;
-	fpr_set_chardev(OBJECT(&object), name, NULL);
-	fpr_complete((UserCreatable *)&object, NULL);
+	fpa_set_chardev(OBJECT(&object), name, NULL);
+	fpa_complete((UserCreatable *)&object, NULL);
 	/* An agent was seen. */
 	object.owes = false;
 	world.no_object = false;
@@ -692,7 +692,7 @@ static void plug_object(void)
 
 static void unplug_object(void)
 {
-	fpr_finalize(OBJECT(&object));
+	fpa_finalize(OBJECT(&object));
 	MUST(!world.notifier);
 	/* The port is another's then, who is asked anew. */
 	world.requested = 0;
@@ -786,7 +786,7 @@ static void run_op(enum op op, struct input *input)
 		feed(input, op == OP_RESPONSE);
 		break;
 	case OP_EVENT:
-		fpr_event(&object, (QEMUChrEvent)(input_number(input, 1) % (CHR_EVENT_CLOSED + 1)));
+		fpa_event(&object, (QEMUChrEvent)(input_number(input, 1) % (CHR_EVENT_CLOSED + 1)));
 		work();
 		break;
 	case OP_SETTING:

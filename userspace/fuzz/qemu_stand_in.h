@@ -264,8 +264,8 @@ typedef struct FreePageFilterInfo {
 	char *blocked_reason;
 } FreePageFilterInfo;
 
-#define trace_free_page_report_end(...)		((void)0)
-#define trace_free_page_report_ask(...)		((void)0)
+#define trace_free_page_agent_end(...)		((void)0)
+#define trace_free_page_agent_ask(...)		((void)0)
 #define trace_free_page_filter_arm(epoch, ns, ret)	((void)(ns))
 #define trace_free_page_filter_set(epoch, hints, filtered, confirmed, ret) ((void)(ret))
 #define trace_free_page_filter_drop(...)	((void)0)

@@ -34,7 +34,7 @@ WRITTEN = 0x10000  # the first of these pages
 WRITTEN_PAGES = 128
 SIGNATURE = 0x55AA
 ENDED = ("completed", "failed", "cancelled")
-REPORT = {"qom_type": "free-page-report", "id": "report0", "chardev": "agent"}
+REPORT = {"qom_type": "free-page-agent", "id": "report0", "chardev": "agent"}
 EVENTS = ("migration_request_pass", "migrate_pending_exact", "migration_thread_low_pending")
 
 

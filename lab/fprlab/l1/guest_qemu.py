@@ -44,7 +44,7 @@ class QemuSettings:
     guest_mib: int
     append: str = ""  # to the guest's kernel command line
     prefix: tuple[str, ...] = ()  # a command that runs another
-    report: str = ""  # more properties of free-page-report
+    report: str = ""  # more properties of free-page-agent
     fprctl: str = ""  # for the mode pagemap
 
 
@@ -99,7 +99,7 @@ def report_arguments(settings: QemuSettings, directory: Path, agent: Optional[Pa
         "-chardev", f"socket,id=report,path={directory}/report,server=on,wait=off",
         "-device", "virtserialport,chardev=report,name=fpr.report",
         "-chardev", f"socket,id=agent,path={agent or directory / 'report'}",
-        "-object", f"free-page-report,id=report0,chardev=agent{',' * bool(settings.report)}{settings.report}",
+        "-object", f"free-page-agent,id=report0,chardev=agent{',' * bool(settings.report)}{settings.report}",
     ]
 
 

@@ -80,7 +80,7 @@ class Stuck:
 
 def remove_beside_another(guest: Stuck) -> None:
     """The migration waits for the silent agent, until its object goes; the quick one's stays."""
-    guest.execute("object-add", qom_type="free-page-report", id=QUICK, chardev="quick")
+    guest.execute("object-add", qom_type="free-page-agent", id=QUICK, chardev="quick")
     wait_until("both agents were asked whether they are there",
                lambda: guest.silent.requests and guest.quick.requests)
     guest.begin()
@@ -104,7 +104,7 @@ def add_in_the_middle(guest: Stuck) -> None:
     """The counters are those of the migration that goes on, in which nobody was asked yet."""
     guest.begin()
     guest.wait_stuck()
-    guest.execute("object-add", qom_type="free-page-report", id=QUICK, chardev="quick")
+    guest.execute("object-add", qom_type="free-page-agent", id=QUICK, chardev="quick")
     if any(counters := {name: value for name, value in guest.counters().items() if value}):
         raise LabError(f"an object that came in the middle of a migration has counters: {counters}")
     guest.execute("object-del", id=QUICK)
