@@ -194,7 +194,7 @@ static void fpa_end(FreePageAgent *fpa, enum wire_status status)
     int64_t won;
 
     trace_free_page_agent_end(epoch, wire_status_text(status),
-                               fpa->decoder.nr_free);
+                              fpa->decoder.nr_free);
     if (status == WIRE_REFUSED) {
         warn_report_once("free-page-agent: the guest sends none: %s",
                          wire_refusal_text(fpa->decoder.refusal));
