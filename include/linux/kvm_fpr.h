@@ -10,42 +10,30 @@
 #include <linux/kvm_host.h>
 #include <uapi/linux/kvm_fpr.h>
 
-/*
- * The epoch that a memslot's touched bitmap began with and the base gfn it had
- * then.  Lies behind the slot's bitmaps; a fresh allocation is zeroed and so
- * belongs to no epoch.  Protected by kvm->slots_lock.
- */
-struct kvm_fpr_stamp {
-	u64 epoch;
-	gfn_t base_gfn;
-};
-
 #ifdef CONFIG_KVM_FREE_PAGE_FILTER
 
-/*
- * Bytes to allocate for a memslot that logs dirty pages: the dirty bitmap,
- * KVM's copy buffer, the touched bitmap, and the stamp.
+/**
+ * struct kvm_fpr_touched - T of a memslot: the pages written since it was armed
+ * @epoch:	the epoch that T began with, 0 for none; under slots_lock
+ * @base_gfn:	where the memslot lay then; under slots_lock
+ * @slot:	until it is published: the memslot that it is for
+ * @next:	until it is published: the next one that waits for that
+ * @bitmap:	a bit for each page of the memslot
  */
-static inline size_t kvm_fpr_alloc_bytes(struct kvm_memory_slot *slot)
-{
-	return ALIGN(3 * kvm_dirty_bitmap_bytes(slot),
-		     __alignof__(struct kvm_fpr_stamp)) +
-	       sizeof(struct kvm_fpr_stamp);
-}
+struct kvm_fpr_touched {
+	u64 epoch;
+	gfn_t base_gfn;
+	struct kvm_memory_slot *slot;
+	struct kvm_fpr_touched *next;
+	unsigned long bitmap[];
+};
 
-/* The pages of @slot that were written since the slot was armed. */
-static inline unsigned long *
-kvm_fpr_touched_bitmap(const struct kvm_memory_slot *slot)
-{
-	return slot->dirty_bitmap + 2 * BITS_TO_LONGS(slot->npages);
-}
-
-/* Dirty pages of word @i of @slot's bitmaps that this epoch can still filter. */
+/* Dirty pages of word @i of an armed @slot's bitmaps that can still be filtered. */
 static inline unsigned long
 kvm_fpr_tracked_word(const struct kvm_memory_slot *slot, unsigned long i)
 {
 	return READ_ONCE(slot->dirty_bitmap[i]) &
-	       ~READ_ONCE(kvm_fpr_touched_bitmap(slot)[i]);
+	       ~READ_ONCE(slot->fpr.touched->bitmap[i]);
 }
 
 /*
@@ -53,17 +41,35 @@ kvm_fpr_tracked_word(const struct kvm_memory_slot *slot, unsigned long i)
  * set: KVM_FPR_SET_BITMAP clears dirty bits first and then looks again at the
  * touched bits, so of a write that happens meanwhile one or the other side
  * sees the mark.
+ *
+ * Within kvm->srcu: ARM waits for whoever finds no T where there just came to
+ * be one, as for whoever marked T before it was zeroed.
  */
 static inline void kvm_fpr_touch(const struct kvm_memory_slot *slot,
 				 unsigned long rel_gfn)
 {
-	if (!slot->dirty_bitmap)
+	struct kvm_fpr_touched *touched;
+
+	/* All that it costs where nobody arms. */
+	if (likely(!data_race(slot->fpr.touched)))
 		return;
 
-	set_bit_le(rel_gfn, kvm_fpr_touched_bitmap(slot));
+	/* Pairs with the release in fpr_publish(): the bitmap is zeroed. */
+	touched = READ_ONCE(slot->fpr.touched);
+	set_bit_le(rel_gfn, touched->bitmap);
 	/* Pairs with atomic_long_fetch_andnot() in fpr_filter_word(). */
 	smp_mb__after_atomic();
 }
+
+/* The memslot @new is what becomes of @old; either may be NULL. */
+static inline void kvm_fpr_prepare_memslot(const struct kvm_memory_slot *old,
+					   struct kvm_memory_slot *new)
+{
+	if (old && new && new->flags & KVM_MEM_LOG_DIRTY_PAGES)
+		new->fpr = old->fpr;
+}
+
+void kvm_fpr_free_memslot(struct kvm_memory_slot *slot);
 
 /* Called under slots_lock when a memslot began to log dirty pages, or ceased to. */
 static inline void kvm_fpr_account_logging(struct kvm *kvm)
@@ -95,13 +101,17 @@ void kvm_fpr_protect_dirty(struct kvm *kvm, struct kvm_memory_slot *slot);
 
 #else /* !CONFIG_KVM_FREE_PAGE_FILTER */
 
-static inline size_t kvm_fpr_alloc_bytes(struct kvm_memory_slot *slot)
-{
-	return 2 * kvm_dirty_bitmap_bytes(slot);
-}
-
 static inline void kvm_fpr_touch(const struct kvm_memory_slot *slot,
 				 unsigned long rel_gfn)
+{
+}
+
+static inline void kvm_fpr_prepare_memslot(const struct kvm_memory_slot *old,
+					   struct kvm_memory_slot *new)
+{
+}
+
+static inline void kvm_fpr_free_memslot(struct kvm_memory_slot *slot)
 {
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Free page filter: what struct kvm holds of it.  Apart from kvm_fpr.h, which
- * needs struct kvm.
+ * Free page filter: what struct kvm and struct kvm_memory_slot hold of it.  Apart
+ * from kvm_fpr.h, which needs both.
  */
 #ifndef __KVM_FPR_TYPES_H
 #define __KVM_FPR_TYPES_H
@@ -23,6 +23,18 @@ struct kvm_fpr {
 };
 
 #ifdef CONFIG_KVM_FREE_PAGE_FILTER
+
+struct kvm_fpr_touched;
+
+/**
+ * struct kvm_fpr_memslot - the free page filter's part of a memslot
+ * @touched:	T; NULL until the memslot is armed for the first time, then the
+ *		same until it ceases to log; changed under slots_lock, followed
+ *		from within kvm->srcu
+ */
+struct kvm_fpr_memslot {
+	struct kvm_fpr_touched *touched;
+};
 
 /**
  * struct kvm_fpr_stats - shown as fpr_* among the VM's binary stats
@@ -68,6 +80,9 @@ struct kvm_fpr_stats {
 	KVM_FPR_STATS_DESC(CUMULATIVE, pages_confirmed),
 
 #else /* !CONFIG_KVM_FREE_PAGE_FILTER */
+
+struct kvm_fpr_memslot {
+};
 
 struct kvm_fpr_stats {
 };

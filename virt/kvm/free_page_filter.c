@@ -3,10 +3,10 @@
  * Free page filter: drop pages that the guest reported free from the dirty
  * log.
  *
- * A memslot that logs dirty pages has a third bitmap of the same size, the
- * touched bitmap T.  KVM_FPR_ARM zeroes T and protects the pages again, so
- * that from then on every write sets the page's bit in T and then in the dirty
- * bitmap D.  A page that the guest names free after that, and whose bit in T
+ * A memslot that logs dirty pages gets another bitmap of the same size when it
+ * is armed for the first time, the touched bitmap T.  KVM_FPR_ARM zeroes T and
+ * protects the pages again, so that from then on every write sets the page's bit
+ * in T and then in the dirty bitmap D.  A page that the guest names free after that, and whose bit in T
  * is clear, has a content that nobody needs: KVM_FPR_SET_BITMAP clears its bit
  * in D.  KVM_GET_DIRTY_LOG and KVM_CLEAR_DIRTY_LOG know nothing of all this.
  *
@@ -18,11 +18,14 @@
 #include <linux/bitmap.h>
 #include <linux/capability.h>
 #include <linux/kvm_fpr.h>
+#include <linux/memcontrol.h>
 #include <linux/once.h>
 #include <linux/pagemap.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <linux/vmalloc.h>
 
 #include "kvm_mm.h"
 
@@ -132,12 +135,6 @@ static bool fpr_may_call(struct kvm *kvm)
 	       capable(CAP_SYS_ADMIN);
 }
 
-static struct kvm_fpr_stamp *fpr_stamp(struct kvm_memory_slot *slot)
-{
-	return (void *)slot->dirty_bitmap + kvm_fpr_alloc_bytes(slot) -
-	       sizeof(struct kvm_fpr_stamp);
-}
-
 /*
  * Whether a report can speak of @slot: it logs dirty pages, and the guest's
  * writes to it are in that log.  A write to read-only memory is MMIO, which a
@@ -151,17 +148,18 @@ static bool fpr_can_arm(const struct kvm_memory_slot *slot)
 /*
  * Whether T of @slot tells the writes since @epoch began, and tells them of
  * the gfns that the slot has now.  A slot that was created, or whose logging
- * was switched on, after ARM has a fresh T over pages that were not protected,
- * and no stamp; a slot that moved keeps its T and stamp, but a report names
- * other pages of it.
+ * was switched on, after ARM has no T; a slot that moved keeps its T, but a report
+ * names other pages of it.
  */
 static bool fpr_takes_part(struct kvm *kvm, struct kvm_memory_slot *slot,
 			   u64 epoch)
 {
+	const struct kvm_fpr_touched *touched = slot->fpr.touched;
+
 	lockdep_assert_held(&kvm->slots_lock);
 
-	return fpr_can_arm(slot) && fpr_stamp(slot)->epoch == epoch &&
-	       fpr_stamp(slot)->base_gfn == slot->base_gfn;
+	return touched && touched->epoch == epoch &&
+	       touched->base_gfn == slot->base_gfn;
 }
 
 /* Every memslot of every address space; the caller holds slots_lock. */
@@ -178,7 +176,7 @@ static bool fpr_takes_part(struct kvm *kvm, struct kvm_memory_slot *slot,
 
 static void fpr_fill_touched(struct kvm_memory_slot *slot, unsigned long word)
 {
-	unsigned long *touched = kvm_fpr_touched_bitmap(slot);
+	unsigned long *touched = slot->fpr.touched->bitmap;
 	unsigned long i;
 
 	for (i = 0; i < BITS_TO_LONGS(slot->npages); i++) {
@@ -234,29 +232,121 @@ static void fpr_set_epoch(struct kvm *kvm, u64 epoch, u64 arming)
 	kvm->stat.generic.fpr.epoch = epoch;
 }
 
-/* The first half of ARM, after which reports of no epoch are taken. */
-static u64 fpr_begin_epoch(struct kvm *kvm, bool candidates)
+/*
+ * From here on, what is allocated and accounted is charged to the VM, whoever
+ * calls.  Returns what fpr_charge_caller() is to be given.
+ */
+static struct mem_cgroup *fpr_charge_vm(struct kvm *kvm)
 {
+	return set_active_memcg(get_mem_cgroup_from_mm(kvm->mm));
+}
+
+static void fpr_charge_caller(struct mem_cgroup *before)
+{
+	mem_cgroup_put(set_active_memcg(before));
+}
+
+/* An ARM that fails is better than a VM that is killed for its memory. */
+static struct kvm_fpr_touched *fpr_alloc_touched(struct kvm_memory_slot *slot)
+{
+	struct kvm_fpr_touched *touched;
+
+	touched = __vmalloc(struct_size(touched, bitmap,
+					BITS_TO_LONGS(slot->npages)),
+			    GFP_KERNEL_ACCOUNT | __GFP_ZERO |
+			    __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
+	if (touched)
+		touched->slot = slot;
+	return touched;
+}
+
+static void fpr_free_touched(struct kvm_fpr_touched *list)
+{
+	struct kvm_fpr_touched *touched;
+
+	while (list) {
+		touched = list;
+		list = touched->next;
+		vfree(touched);
+	}
+}
+
+/* A T for each memslot that can be armed and never was, as a list; or -ENOMEM. */
+static int fpr_alloc_all_touched(struct kvm *kvm, struct kvm_fpr_touched **list)
+{
+	struct kvm_fpr_touched *touched;
 	struct kvm_memory_slot *slot;
 	int as_id, bkt;
-	u64 epoch;
+
+	fpr_for_each_memslot(kvm, as_id, bkt, slot) {
+		if (!fpr_can_arm(slot) || slot->fpr.touched)
+			continue;
+		touched = fpr_alloc_touched(slot);
+		if (!touched) {
+			fpr_free_touched(*list);
+			return -ENOMEM;
+		}
+		touched->next = *list;
+		*list = touched;
+	}
+	return 0;
+}
+
+/*
+ * From here on whoever marks a page dirty marks T as well.  One that looked just
+ * before, and found no T, is in a read section of kvm->srcu that ARM waits for:
+ * it is to T as if it had marked it just before it was zeroed.
+ */
+static void fpr_publish(struct kvm_fpr_touched *list)
+{
+	for (; list; list = list->next) {
+		/* Pairs with READ_ONCE() in kvm_fpr_touch(). */
+		smp_store_release(&list->slot->fpr.touched, list);
+	}
+}
+
+/**
+ * kvm_fpr_free_memslot - free T of a memslot that ceases to log
+ * @slot: the memslot, which nobody can reach any more
+ */
+void kvm_fpr_free_memslot(struct kvm_memory_slot *slot)
+{
+	vfree(slot->fpr.touched);
+	slot->fpr.touched = NULL;
+}
+
+/*
+ * The first half of ARM, after which reports of no epoch are taken.  On failure
+ * nothing has changed.
+ */
+static int fpr_begin_epoch(struct kvm *kvm, bool candidates, u64 *epoch)
+{
+	struct kvm_fpr_touched *fresh = NULL;
+	struct kvm_memory_slot *slot;
+	struct mem_cgroup *before;
+	int as_id, bkt, r;
 
 	lockdep_assert_held(&kvm->slots_lock);
 
-	epoch = fpr_new_epoch();
-	fpr_set_epoch(kvm, 0, epoch);
+	before = fpr_charge_vm(kvm);
+	r = fpr_alloc_all_touched(kvm, &fresh);
+	fpr_charge_caller(before);
+	if (r)
+		return r;
+
+	*epoch = fpr_new_epoch();
+	fpr_set_epoch(kvm, 0, *epoch);
+	fpr_publish(fresh);
 
 	fpr_for_each_memslot(kvm, as_id, bkt, slot) {
 		if (!fpr_can_arm(slot))
 			continue;
 		kvm_arch_sync_dirty_log(kvm, slot);
 		fpr_fill_touched(slot, candidates ? ~0UL : 0);
-		*fpr_stamp(slot) = (struct kvm_fpr_stamp) {
-			.epoch = epoch,
-			.base_gfn = slot->base_gfn,
-		};
+		slot->fpr.touched->epoch = *epoch;
+		slot->fpr.touched->base_gfn = slot->base_gfn;
 	}
-	return epoch;
+	return 0;
 }
 
 /*
@@ -265,8 +355,9 @@ static u64 fpr_begin_epoch(struct kvm *kvm, bool candidates)
  * - The drain comes between zeroing T and protecting.  A fault handler may
  *   have set a page's bit in T just before it was zeroed, and make the page
  *   writable only after the walk has passed it: D set, T clear, and the next
- *   write would leave no trace in T.  Handlers run in a read section of
- *   kvm->srcu, and one that begins later sets the bit in T again.
+ *   write would leave no trace in T.  Or it looked for T before there was one.
+ *   Handlers run in a read section of kvm->srcu, and one that begins later sets
+ *   the bit in T again.
  * - The TLB flush comes before the epoch is the current one, else a stale
  *   translation could be written through.
  *
@@ -396,7 +487,7 @@ static void fpr_add_candidates(struct kvm *kvm, const struct fpr_chunk *chunk)
 			/* Others of the word may be touched at this moment. */
 			if (word)
 				atomic_long_andnot(word, (atomic_long_t *)
-						   &kvm_fpr_touched_bitmap(slot)[i]);
+						   &slot->fpr.touched->bitmap[i]);
 		}
 	}
 }
@@ -424,7 +515,7 @@ static void fpr_filter_slot(struct kvm *kvm, struct kvm_memory_slot *slot,
 		confirmed = 0;
 		if (takes_part) {
 			confirmed = fpr_filter_word(&slot->dirty_bitmap[i],
-						    &kvm_fpr_touched_bitmap(slot)[i],
+						    &slot->fpr.touched->bitmap[i],
 						    report, &result->nr_filtered);
 			result->nr_touched += hweight_long(report & ~confirmed);
 		}
@@ -479,7 +570,7 @@ static void fpr_refuse_slot(struct kvm *kvm, struct kvm_memory_slot *slot,
 	fpr_for_each_word(slot, chunk, i) {
 		refused = fpr_given_word(slot, chunk, i);
 		if (takes_part) {
-			refused &= READ_ONCE(kvm_fpr_touched_bitmap(slot)[i]);
+			refused &= READ_ONCE(slot->fpr.touched->bitmap[i]);
 			result->nr_touched += hweight_long(refused);
 		}
 		if (refused)
@@ -654,12 +745,12 @@ static int fpr_arm_candidates_chunk(struct kvm *kvm, struct kvm_fpr_arm *arm,
 		return r;
 
 	mutex_lock(&kvm->slots_lock);
-	if (!arm->epoch) {
-		arm->epoch = fpr_begin_epoch(kvm, true);
-	} else if (kvm->fpr.arming != arm->epoch) {
+	if (!arm->epoch)
+		r = fpr_begin_epoch(kvm, true, &arm->epoch);
+	else if (kvm->fpr.arming != arm->epoch)
 		r = -ESTALE;
+	if (r)
 		goto out_unlock;
-	}
 	fpr_add_candidates(kvm, chunk);
 	fpr_advance_arm(arm, chunk);
 	if (!arm->size)
@@ -692,12 +783,16 @@ static int fpr_arm_candidates(struct kvm *kvm, struct kvm_fpr_arm *arm)
 	return r;
 }
 
-static void fpr_arm_all(struct kvm *kvm, struct kvm_fpr_arm *arm)
+static int fpr_arm_all(struct kvm *kvm, struct kvm_fpr_arm *arm)
 {
+	int r;
+
 	mutex_lock(&kvm->slots_lock);
-	arm->epoch = fpr_begin_epoch(kvm, false);
-	fpr_finish_epoch(kvm, false);
+	r = fpr_begin_epoch(kvm, false, &arm->epoch);
+	if (!r)
+		fpr_finish_epoch(kvm, false);
 	mutex_unlock(&kvm->slots_lock);
+	return r;
 }
 
 static int fpr_check_arm(const struct kvm_fpr_arm *arm)
@@ -730,7 +825,7 @@ static int fpr_ioctl_arm(struct kvm *kvm, struct kvm_fpr_arm __user *argp)
 	if (arm.flags & KVM_FPR_FLAG_CANDIDATES)
 		r = fpr_arm_candidates(kvm, &arm);
 	else
-		fpr_arm_all(kvm, &arm);
+		r = fpr_arm_all(kvm, &arm);
 
 	if (copy_to_user(argp, &arm, sizeof(arm)))
 		return -EFAULT;
@@ -826,7 +921,7 @@ static int fpr_check_bitmap(const struct kvm_fpr_bitmap *set)
 {
 	bool confirm = set->flags & KVM_FPR_FLAG_CONFIRM;
 
-	/* 0 is what the stamp of a slot says that was never armed. */
+	/* No slot is armed for epoch 0. */
 	if (set->flags & ~KVM_FPR_FLAG_CONFIRM || set->pad || !set->epoch ||
 	    memchr_inv(set->reserved, 0, sizeof(set->reserved)))
 		return -EINVAL;

@@ -76,9 +76,14 @@ static void fpr_kunit_add_slot(struct kunit *test, int as_id,
 	struct kvm_memslots *slots = &k->kvm->__memslots[as_id][0];
 
 	*slot = (struct kvm_memory_slot) { .npages = npages, .as_id = as_id };
-	slot->dirty_bitmap = kunit_kzalloc(test, kvm_fpr_alloc_bytes(slot),
+	slot->dirty_bitmap = kunit_kzalloc(test, kvm_dirty_bitmap_bytes(slot),
 					   GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, slot->dirty_bitmap);
+	slot->fpr.touched = kunit_kzalloc(test,
+					  sizeof(*slot->fpr.touched) +
+					  kvm_dirty_bitmap_bytes(slot),
+					  GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, slot->fpr.touched);
 	rb_link_node(&slot->gfn_node[0], NULL, &slots->gfn_tree.rb_node);
 	rb_insert_color(&slot->gfn_node[0], &slots->gfn_tree);
 }
@@ -88,6 +93,7 @@ static void fpr_kunit_remove_slot(struct kunit *test, int as_id)
 	struct fpr_kunit *k = test->priv;
 
 	k->kvm->__memslots[as_id][0].gfn_tree = RB_ROOT;
+	kunit_kfree(test, k->slots[as_id].fpr.touched);
 	kunit_kfree(test, k->slots[as_id].dirty_bitmap);
 }
 
@@ -99,10 +105,9 @@ static void fpr_kunit_fill_slot(struct fpr_kunit *k, int as_id, gfn_t base)
 
 	slot->base_gfn = base;
 	fpr_kunit_words(k, slot->dirty_bitmap, n);
-	fpr_kunit_words(k, kvm_fpr_touched_bitmap(slot), n);
-	*fpr_stamp(slot) = (struct kvm_fpr_stamp) {
-		.epoch = FPR_KUNIT_EPOCH, .base_gfn = base,
-	};
+	fpr_kunit_words(k, slot->fpr.touched->bitmap, n);
+	slot->fpr.touched->epoch = FPR_KUNIT_EPOCH;
+	slot->fpr.touched->base_gfn = base;
 }
 
 /* A chunk of @npages with any report. */
@@ -152,7 +157,7 @@ static void fpr_kunit_snapshot(struct fpr_kunit *k)
 		slot = &k->slots[as_id];
 		n = BITS_TO_LONGS(slot->npages) * sizeof(long);
 		memcpy(k->want.dirty[as_id], slot->dirty_bitmap, n);
-		memcpy(k->want.touched[as_id], kvm_fpr_touched_bitmap(slot), n);
+		memcpy(k->want.touched[as_id], slot->fpr.touched->bitmap, n);
 	}
 }
 
@@ -168,7 +173,7 @@ static bool fpr_kunit_as_wanted(struct fpr_kunit *k)
 		slot = &k->slots[as_id];
 		n = BITS_TO_LONGS(slot->npages) * sizeof(long);
 		if (memcmp(k->want.dirty[as_id], slot->dirty_bitmap, n) ||
-		    memcmp(k->want.touched[as_id], kvm_fpr_touched_bitmap(slot), n))
+		    memcmp(k->want.touched[as_id], slot->fpr.touched->bitmap, n))
 			return false;
 	}
 	return !memcmp(&k->want.chunk, &k->chunk, sizeof(k->chunk)) &&
@@ -539,7 +544,7 @@ static int fpr_kunit_write(void *data)
 static void fpr_kunit_race_once(struct kunit *test, struct fpr_kunit_writer *w)
 {
 	unsigned long *dirty = w->slot->dirty_bitmap;
-	unsigned long *touched = kvm_fpr_touched_bitmap(w->slot);
+	unsigned long *touched = w->slot->fpr.touched->bitmap;
 	struct fpr_kunit *k = test->priv;
 	unsigned long i, confirmed;
 	u64 nr = 0;
@@ -568,7 +573,7 @@ static void fpr_kunit_race_once(struct kunit *test, struct fpr_kunit_writer *w)
  */
 static void fpr_kunit_touch_once(struct kunit *test, struct fpr_kunit_writer *w)
 {
-	unsigned long *touched = kvm_fpr_touched_bitmap(w->slot);
+	unsigned long *touched = w->slot->fpr.touched->bitmap;
 	struct fpr_kunit *k = test->priv;
 	unsigned long rest;
 	bool done;
@@ -729,12 +734,12 @@ static void fpr_kunit_epochs(struct kunit *test)
 	}
 }
 
-/* A slot takes part with the stamp of the epoch, at the place that it had then. */
-static void fpr_kunit_stamps(struct kunit *test)
+/* A slot takes part with T of the epoch, at the place that it had then. */
+static void fpr_kunit_takes_part(struct kunit *test)
 {
 	struct fpr_kunit *k = test->priv;
 	struct kvm_memory_slot *slot = &k->slots[0];
-	unsigned long *bitmap;
+	struct kvm_fpr_touched *touched;
 
 	fpr_kunit_add_slot(test, 0, 1);
 	fpr_kunit_fill_slot(k, 0, FPR_KUNIT_START);
@@ -744,11 +749,28 @@ static void fpr_kunit_stamps(struct kunit *test)
 	slot->base_gfn++;
 	KUNIT_EXPECT_FALSE(test, fpr_takes_part(k->kvm, slot, FPR_KUNIT_EPOCH));
 	slot->base_gfn--;
-	bitmap = slot->dirty_bitmap;
-	slot->dirty_bitmap = NULL;
+	touched = slot->fpr.touched;
+	slot->fpr.touched = NULL;
 	KUNIT_EXPECT_FALSE(test, fpr_takes_part(k->kvm, slot, FPR_KUNIT_EPOCH));
-	slot->dirty_bitmap = bitmap;
+	slot->fpr.touched = touched;
 	mutex_unlock(&k->kvm->slots_lock);
+}
+
+/* T follows a memslot while it logs, and no further. */
+static void fpr_kunit_prepare(struct kunit *test)
+{
+	struct kvm_fpr_touched touched;
+	struct kvm_memory_slot old = { .fpr.touched = &touched };
+	struct kvm_memory_slot new = {};
+
+	kvm_fpr_prepare_memslot(&old, NULL);
+	kvm_fpr_prepare_memslot(NULL, &new);
+	KUNIT_EXPECT_NULL(test, new.fpr.touched);
+	kvm_fpr_prepare_memslot(&old, &new);
+	KUNIT_EXPECT_NULL(test, new.fpr.touched);
+	new.flags = KVM_MEM_LOG_DIRTY_PAGES;
+	kvm_fpr_prepare_memslot(&old, &new);
+	KUNIT_EXPECT_PTR_EQ(test, new.fpr.touched, &touched);
 }
 
 static int fpr_kunit_init(struct kunit *test)
@@ -786,7 +808,8 @@ static struct kunit_case fpr_kunit_cases[] = {
 	KUNIT_CASE(fpr_kunit_bytes),
 	KUNIT_CASE(fpr_kunit_restart),
 	KUNIT_CASE(fpr_kunit_epochs),
-	KUNIT_CASE(fpr_kunit_stamps),
+	KUNIT_CASE(fpr_kunit_takes_part),
+	KUNIT_CASE(fpr_kunit_prepare),
 	{}
 };
 
