@@ -27,27 +27,26 @@ static const char *logging(const struct vm_entry *vm)
 	return vm->stats.logging ? "on" : "off";
 }
 
-/* @text has room for NUMBER_MAX characters. */
-static const char *epoch(char *text, const struct vm_entry *vm)
+static const char *armed(const struct vm_entry *vm)
 {
-	if (vm->knows_stats && !vm->stats.epoch)
-		return "none";
-	return known(text, vm->knows_stats, vm->stats.epoch);
+	if (!vm->knows_stats)
+		return "-";
+	return vm->stats.armed ? "yes" : "no";
 }
 
 static void print_table(const struct vm_list *list, bool headings)
 {
-	char memory[NUMBER_MAX], current[NUMBER_MAX], filtered[NUMBER_MAX];
+	char memory[NUMBER_MAX], filtered[NUMBER_MAX];
 	const struct vm_entry *vm;
 
 	if (headings)
-		printf("%7s %4s %-20s %10s %-7s %16s %10s\n", "PID", "FD", "PROGRAM", "MEMORY/MiB",
-		       "LOGGING", "EPOCH", "FILTERED");
+		printf("%7s %4s %-20s %10s %-7s %-5s %10s\n", "PID", "FD", "PROGRAM", "MEMORY/MiB",
+		       "LOGGING", "ARMED", "FILTERED");
 	for (vm = list->vm; vm < list->vm + list->nr; vm++)
-		printf("%7d %4d %-20s %10s %-7s %16s %10s\n", vm->pid, vm->fd,
+		printf("%7d %4d %-20s %10s %-7s %-5s %10s\n", vm->pid, vm->fd,
 		       vm->program[0] ? vm->program : "-",
 		       known(memory, vm->knows_memory, vm->memory_kib / 1024), logging(vm),
-		       epoch(current, vm),
+		       armed(vm),
 		       known(filtered, vm->knows_stats, vm->stats.filtered));
 }
 
@@ -68,7 +67,8 @@ static struct json_object *vm_json(const struct vm_entry *vm)
 			       number_json(vm->knows_memory, vm->memory_kib * 1024));
 	json_object_object_add(object, "logging", vm->knows_stats ?
 			       json_object_new_boolean(vm->stats.logging) : NULL);
-	json_object_object_add(object, "epoch", number_json(vm->knows_stats, vm->stats.epoch));
+	json_object_object_add(object, "armed", vm->knows_stats ?
+			       json_object_new_boolean(vm->stats.armed) : NULL);
 	json_object_object_add(object, "epochs", number_json(vm->knows_stats, vm->stats.epochs));
 	json_object_object_add(object, "filtered_pages",
 			       number_json(vm->knows_stats, vm->stats.filtered));
@@ -123,9 +123,9 @@ const struct cli_verb list_verb = {
 	.run = run,
 	.details =
 "PID and FD name a VM to the other verbs. MEMORY is the resident memory of the\n"
-"process, LOGGING whether any of the VM's memslots logs dirty pages, EPOCH the\n"
-"current epoch, which is 0 in JSON where there is none, FILTERED how many pages\n"
-"were dropped from the dirty log since the VM began. These three are read in\n"
+"process, LOGGING whether any of the VM's memslots logs dirty pages, ARMED\n"
+"whether there is an epoch whose reports are taken, FILTERED how many pages were\n"
+"dropped from the dirty log since the VM began. These three are read in\n"
 KVM_DEBUGFS ". What is not known is shown as -, or null in JSON.\n"
 "\n"
 "A process that inherited or was given a VM is listed like the one that made it,\n"

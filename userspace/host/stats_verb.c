@@ -38,7 +38,7 @@ static enum fpr_status run(const struct cli_args *args)
 
 	if (!status) {
 		const struct result results[] = {
-			{ "epoch", "current epoch", NULL, stats.epoch },
+			{ "armed", "armed", NULL, stats.armed },
 			{ "logging_memslots", "logging", "memslots", stats.logging },
 			{ "mapped_pages", "mapped", "pages", stats.mapped },
 			{ "epochs", "epochs begun", NULL, stats.epochs },
@@ -66,7 +66,7 @@ const struct cli_verb stats_verb = {
 	.run = run,
 	.details =
 "It is read in " KVM_DEBUGFS ", which takes root. Now:\n"
-"  current epoch  the one whose reports are taken, 0 if there is none\n"
+"  armed          1 if there is an epoch whose reports are taken, else 0\n"
 "  logging        memslots that log dirty pages\n"
 "  mapped         pages of 4 KiB that KVM has mapped for the guest\n"
 "Since the VM's beginning:\n"

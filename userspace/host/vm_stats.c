@@ -10,7 +10,7 @@ static const struct {
 	const char *name;
 	size_t offset;
 } stats_of_filter[] = {
-	{ "fpr_epoch", offsetof(struct vm_stats, epoch) },
+	{ "fpr_armed", offsetof(struct vm_stats, armed) },
 	{ "fpr_memslots_logging", offsetof(struct vm_stats, logging) },
 	{ "fpr_epochs_armed", offsetof(struct vm_stats, epochs) },
 	{ "fpr_pages_reported", offsetof(struct vm_stats, reported) },

@@ -7,7 +7,7 @@
 
 /**
  * struct vm_stats - as they are now, from @epochs on counted since the VM began
- * @epoch: the current one, 0 if there is none
+ * @armed: 1 if there is a current epoch, else 0
  * @logging: memslots that log dirty pages
  * @mapped: pages in the page tables that KVM keeps for the guest
  * @epochs: that began
@@ -17,7 +17,7 @@
  * @confirmed: content disposable
  */
 struct vm_stats {
-	uint64_t epoch;
+	uint64_t armed;
 	uint64_t logging;
 	uint64_t mapped;
 	uint64_t epochs;
