@@ -48,7 +48,7 @@ make_external() # TREE
 	replace_once "$makefile" '$(srctree)/virt/kvm/Makefile.kvm' '$(src)/../../../virt/kvm/Makefile.kvm'
 	# The distribution's headers come first on the command line unless ours precede.
 	cat >> "$makefile" <<-'END'
-		LINUXINCLUDE := -I$(src)/../../../include -I$(src)/../../../include/uapi $(LINUXINCLUDE)
+		LINUXINCLUDE := $(foreach dir,arch/x86/include include include/uapi,-I$(src)/../../../$(dir)) $(LINUXINCLUDE)
 		ccflags-y += -DCONFIG_KVM_FREE_PAGE_FILTER=1 -I$(src)/../../../include/trace -Werror
 		ccflags-$(CONFIG_KUNIT) += -DCONFIG_KVM_FREE_PAGE_FILTER_KUNIT_TEST=1
 		GCOV_PROFILE_free_page_filter.o := $(CONFIG_GCOV_KERNEL)

@@ -14,14 +14,12 @@
 
 /**
  * struct kvm_fpr_touched - T of a memslot: the pages written since it was armed
- * @epoch:	the epoch that T began with, 0 for none; under slots_lock
- * @base_gfn:	where the memslot lay then; under slots_lock
+ * @base_gfn:	where the memslot lay when it was armed last; under slots_lock
  * @slot:	until it is published: the memslot that it is for
  * @next:	until it is published: the next one that waits for that
  * @bitmap:	a bit for each page of the memslot
  */
 struct kvm_fpr_touched {
-	u64 epoch;
 	gfn_t base_gfn;
 	struct kvm_memory_slot *slot;
 	struct kvm_fpr_touched *next;
@@ -70,6 +68,7 @@ static inline void kvm_fpr_prepare_memslot(const struct kvm_memory_slot *old,
 }
 
 void kvm_fpr_free_memslot(struct kvm_memory_slot *slot);
+void kvm_fpr_destroy_vm(struct kvm *kvm);
 
 /* Called under slots_lock when a memslot began to log dirty pages, or ceased to. */
 static inline void kvm_fpr_account_logging(struct kvm *kvm)
@@ -112,6 +111,10 @@ static inline void kvm_fpr_prepare_memslot(const struct kvm_memory_slot *old,
 }
 
 static inline void kvm_fpr_free_memslot(struct kvm_memory_slot *slot)
+{
+}
+
+static inline void kvm_fpr_destroy_vm(struct kvm *kvm)
 {
 }
 

@@ -6,7 +6,24 @@
 #ifndef __KVM_FPR_TYPES_H
 #define __KVM_FPR_TYPES_H
 
+#include <linux/atomic.h>
 #include <linux/types.h>
+#include <linux/wait.h>
+#include <linux/workqueue_types.h>
+
+/**
+ * struct kvm_fpr_drain - waits for the readers of kvm->srcu
+ * @work:	does the waiting; without a function until the VM is first armed
+ * @wait:	where those are who want it done
+ * @wanted:	how often that was
+ * @done:	what @wanted was when the last wait that is over began
+ */
+struct kvm_fpr_drain {
+	struct work_struct work;
+	wait_queue_head_t wait;
+	atomic64_t wanted;
+	atomic64_t done;
+};
 
 /**
  * struct kvm_fpr - the free page filter's state of a VM
@@ -15,11 +32,13 @@
  * @arming:	the epoch that KVM_FPR_ARM is collecting candidates for, 0 if
  *		none; protected by slots_lock
  * @foreign:	the owner lets other processes call
+ * @drain:	what ARM waits for
  */
 struct kvm_fpr {
 	u64 epoch;
 	u64 arming;
 	bool foreign;
+	struct kvm_fpr_drain drain;
 };
 
 #ifdef CONFIG_KVM_FREE_PAGE_FILTER
@@ -38,7 +57,7 @@ struct kvm_fpr_memslot {
 
 /**
  * struct kvm_fpr_stats - shown as fpr_* among the VM's binary stats
- * @epoch:		the current epoch, 0 if there is none
+ * @armed:		1 if there is a current epoch, else 0
  * @memslots_logging:	memslots that log dirty pages now
  * @epochs_armed:	KVM_FPR_ARM that completed
  * @pages_reported:	pages that reports of a current epoch named
@@ -52,7 +71,7 @@ struct kvm_fpr_memslot {
  * others to look at: the filter itself reads none of them.
  */
 struct kvm_fpr_stats {
-	u64 epoch;
+	u64 armed;
 	u64 memslots_logging;
 	u64 epochs_armed;
 	u64 pages_reported;
@@ -71,7 +90,7 @@ struct kvm_fpr_stats {
 
 /* To stand in front of other descriptors. */
 #define KVM_FPR_STATS()							\
-	KVM_FPR_STATS_DESC(INSTANT, epoch),				\
+	KVM_FPR_STATS_DESC(INSTANT, armed),				\
 	KVM_FPR_STATS_DESC(INSTANT, memslots_logging),			\
 	KVM_FPR_STATS_DESC(CUMULATIVE, epochs_armed),			\
 	KVM_FPR_STATS_DESC(CUMULATIVE, pages_reported),		\

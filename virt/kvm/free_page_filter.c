@@ -6,12 +6,14 @@
  * A memslot that logs dirty pages gets another bitmap of the same size when it
  * is armed for the first time, the touched bitmap T.  KVM_FPR_ARM zeroes T and
  * protects the pages again, so that from then on every write sets the page's bit
- * in T and then in the dirty bitmap D.  A page that the guest names free after that, and whose bit in T
- * is clear, has a content that nobody needs: KVM_FPR_SET_BITMAP clears its bit
- * in D.  KVM_GET_DIRTY_LOG and KVM_CLEAR_DIRTY_LOG know nothing of all this.
+ * in T and then in the dirty bitmap D.  A page that the guest names free after
+ * that, and whose bit in T is clear, has a content that nobody needs:
+ * KVM_FPR_SET_BITMAP clears its bit in D.  KVM_GET_DIRTY_LOG and
+ * KVM_CLEAR_DIRTY_LOG know nothing of all this.
  *
  * Everything here runs under slots_lock, as do the two ioctls above and every
- * change of a memslot; only marking a page (kvm_fpr_touch()) does not.
+ * change of a memslot.  Only marking a page (kvm_fpr_touch()) does not, nor ARM
+ * while it waits for those who are about to.
  *
  * Documentation/virt/kvm/free-page-filter.rst argues why no write is lost.
  */
@@ -26,6 +28,8 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
 
 #include "kvm_mm.h"
 
@@ -129,6 +133,12 @@ int kvm_fpr_enable_cap(struct kvm *kvm, const struct kvm_enable_cap *cap)
 	return 0;
 }
 
+/* A holder of the lock may be waiting for whoever calls: signals end it. */
+static int fpr_lock(struct kvm *kvm)
+{
+	return mutex_lock_interruptible(&kvm->slots_lock) ? -ERESTARTSYS : 0;
+}
+
 static bool fpr_may_call(struct kvm *kvm)
 {
 	return kvm->mm == current->mm || READ_ONCE(kvm->fpr.foreign) ||
@@ -146,20 +156,17 @@ static bool fpr_can_arm(const struct kvm_memory_slot *slot)
 }
 
 /*
- * Whether T of @slot tells the writes since @epoch began, and tells them of
- * the gfns that the slot has now.  A slot that was created, or whose logging
- * was switched on, after ARM has no T; a slot that moved keeps its T, but a report
- * names other pages of it.
+ * Whether T of @slot tells the writes since the last ARM began, and tells them of
+ * the gfns that the slot has now.  Each ARM begins with all there are of T, and T
+ * goes when logging ends, so a slot that was created, or whose logging was switched
+ * on, after ARM has none.  A slot that moved keeps it, but a report names other
+ * pages of that slot.
  */
-static bool fpr_takes_part(struct kvm *kvm, struct kvm_memory_slot *slot,
-			   u64 epoch)
+static bool fpr_takes_part(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
-	const struct kvm_fpr_touched *touched = slot->fpr.touched;
-
 	lockdep_assert_held(&kvm->slots_lock);
 
-	return touched && touched->epoch == epoch &&
-	       touched->base_gfn == slot->base_gfn;
+	return slot->fpr.touched && slot->fpr.touched->base_gfn == slot->base_gfn;
 }
 
 /* Every memslot of every address space; the caller holds slots_lock. */
@@ -186,6 +193,26 @@ static void fpr_fill_touched(struct kvm_memory_slot *slot, unsigned long word)
 	}
 }
 
+/*
+ * Let others have mmu_lock, which is held for writing, if they want it.  What
+ * was protected is flushed before: of a huge page more than its dirty logging
+ * may be gone, and with the lock free others rely on what the SPTE says.
+ */
+static void fpr_yield(struct kvm *kvm)
+{
+#ifdef KVM_HAVE_MMU_RWLOCK
+	if (!need_resched() && !rwlock_needbreak(&kvm->mmu_lock))
+		return;
+	kvm_flush_remote_tlbs(kvm);
+	cond_resched_rwlock_write(&kvm->mmu_lock);
+#else
+	if (!need_resched() && !spin_needbreak(&kvm->mmu_lock))
+		return;
+	kvm_flush_remote_tlbs(kvm);
+	cond_resched_lock(&kvm->mmu_lock);
+#endif
+}
+
 /**
  * kvm_fpr_protect_dirty - protect the pages of a slot that are in D, not in T
  * @kvm: the VM
@@ -197,7 +224,8 @@ static void fpr_fill_touched(struct kvm_memory_slot *slot, unsigned long word)
  * still to set the bit in T, or was waited for (see fpr_finish_epoch()).  A
  * page whose bit in T is set is not filtered, whatever is written to it.
  *
- * Context: slots_lock held, mmu_lock not.  The caller flushes the TLBs.
+ * Context: slots_lock held, mmu_lock not.  The caller flushes the TLBs; what was
+ * protected before mmu_lock was let go of in between has been flushed.
  */
 void kvm_fpr_protect_dirty(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
@@ -213,11 +241,7 @@ void kvm_fpr_protect_dirty(struct kvm *kvm, struct kvm_memory_slot *slot)
 			kvm_arch_mmu_enable_log_dirty_pt_masked(kvm, slot,
 								i * BITS_PER_LONG,
 								mask);
-#ifdef KVM_HAVE_MMU_RWLOCK
-		cond_resched_rwlock_write(&kvm->mmu_lock);
-#else
-		cond_resched_lock(&kvm->mmu_lock);
-#endif
+		fpr_yield(kvm);
 	}
 	KVM_MMU_UNLOCK(kvm);
 }
@@ -229,7 +253,7 @@ static void fpr_set_epoch(struct kvm *kvm, u64 epoch, u64 arming)
 
 	kvm->fpr.epoch = epoch;
 	kvm->fpr.arming = arming;
-	kvm->stat.generic.fpr.epoch = epoch;
+	kvm->stat.generic.fpr.armed = !!epoch;
 }
 
 /*
@@ -315,6 +339,75 @@ void kvm_fpr_free_memslot(struct kvm_memory_slot *slot)
 	slot->fpr.touched = NULL;
 }
 
+static void fpr_drain_work(struct work_struct *work)
+{
+	struct kvm *kvm = container_of(work, struct kvm, fpr.drain.work);
+	struct kvm_fpr_drain *drain = &kvm->fpr.drain;
+	s64 wanted = atomic64_read(&drain->wanted);
+
+	synchronize_srcu_expedited(&kvm->srcu);
+	atomic64_set_release(&drain->done, wanted);
+	wake_up_all(&drain->wait);
+}
+
+/* Before the first drain; a VM that nobody arms has nothing to end either. */
+static void fpr_init_drain(struct kvm *kvm)
+{
+	struct kvm_fpr_drain *drain = &kvm->fpr.drain;
+
+	lockdep_assert_held(&kvm->slots_lock);
+
+	if (drain->work.func)
+		return;
+	INIT_WORK(&drain->work, fpr_drain_work);
+	init_waitqueue_head(&drain->wait);
+}
+
+/*
+ * Wait for those who are in a read section of kvm->srcu now.  A vCPU stays in one
+ * for as long as its memory does not come, and who is to bring it may be the
+ * process that waits here, or what holds it up may never end: so somebody else
+ * does the waiting, no lock is held, and a signal ends it.
+ */
+static int fpr_drain(struct kvm *kvm)
+{
+	struct kvm_fpr_drain *drain = &kvm->fpr.drain;
+	s64 ticket = atomic64_inc_return(&drain->wanted);
+
+	/* If the work is running, for those before us, it runs once more. */
+	queue_work(system_unbound_wq, &drain->work);
+	return wait_event_interruptible(drain->wait,
+					atomic64_read_acquire(&drain->done) >= ticket);
+}
+
+/**
+ * kvm_fpr_destroy_vm - let a drain end that nobody waits for any more
+ * @kvm: the VM, before its srcu_struct goes away
+ */
+void kvm_fpr_destroy_vm(struct kvm *kvm)
+{
+	if (kvm->fpr.drain.work.func)
+		cancel_work_sync(&kvm->fpr.drain.work);
+}
+
+/*
+ * Flush the CPUs' logs of dirty pages: what they hold from before ARM would
+ * count as touched.  For all memslots at once, as every architecture does it that
+ * has such logs and KVM_FREE_PAGE_FILTER.
+ */
+static void fpr_sync_dirty_logs(struct kvm *kvm)
+{
+	struct kvm_memory_slot *slot;
+	int as_id, bkt;
+
+	fpr_for_each_memslot(kvm, as_id, bkt, slot) {
+		if (fpr_can_arm(slot)) {
+			kvm_arch_sync_dirty_log(kvm, slot);
+			return;
+		}
+	}
+}
+
 /*
  * The first half of ARM, after which reports of no epoch are taken.  On failure
  * nothing has changed.
@@ -336,56 +429,98 @@ static int fpr_begin_epoch(struct kvm *kvm, bool candidates, u64 *epoch)
 
 	*epoch = fpr_new_epoch();
 	fpr_set_epoch(kvm, 0, *epoch);
+	fpr_init_drain(kvm);
 	fpr_publish(fresh);
+	fpr_sync_dirty_logs(kvm);
 
 	fpr_for_each_memslot(kvm, as_id, bkt, slot) {
 		if (!fpr_can_arm(slot))
 			continue;
-		kvm_arch_sync_dirty_log(kvm, slot);
 		fpr_fill_touched(slot, candidates ? ~0UL : 0);
-		slot->fpr.touched->epoch = *epoch;
 		slot->fpr.touched->base_gfn = slot->base_gfn;
 	}
 	return 0;
 }
 
+static bool fpr_is_tracked(const struct kvm_memory_slot *slot)
+{
+	unsigned long i;
+
+	for (i = 0; i < BITS_TO_LONGS(slot->npages); i++) {
+		if (kvm_fpr_tracked_word(slot, i))
+			return true;
+		if (!(i % FPR_RESCHED_LONGS))
+			cond_resched();
+	}
+	return false;
+}
+
 /*
- * The second half.  The order of the steps is what makes the filter safe:
+ * Protect what the epoch tracks.  The TLBs are flushed if there is any such page,
+ * whether or not its SPTE had to be changed: that of a page that KVM made old is
+ * not writable already, but what it was before may still be in a TLB.
+ */
+static void fpr_protect(struct kvm *kvm)
+{
+	struct kvm_memory_slot *slot;
+	struct mem_cgroup *before;
+	bool flush = false;
+	int as_id, bkt;
+
+	/* Page tables, where huge pages are split. */
+	before = fpr_charge_vm(kvm);
+	fpr_for_each_memslot(kvm, as_id, bkt, slot) {
+		/* Slots can be new or have moved since the epoch was begun. */
+		if (!fpr_takes_part(kvm, slot) || !fpr_is_tracked(slot))
+			continue;
+		kvm_arch_fpr_protect_slot(kvm, slot);
+		flush = true;
+		cond_resched();
+	}
+	fpr_charge_caller(before);
+
+	if (flush)
+		kvm_flush_remote_tlbs(kvm);
+}
+
+/*
+ * The second half, without slots_lock.  The order of the steps is what makes the
+ * filter safe:
  *
  * - The drain comes between zeroing T and protecting.  A fault handler may
  *   have set a page's bit in T just before it was zeroed, and make the page
  *   writable only after the walk has passed it: D set, T clear, and the next
  *   write would leave no trace in T.  Or it looked for T before there was one.
  *   Handlers run in a read section of kvm->srcu, and one that begins later sets
- *   the bit in T again.
+ *   the bit in T again.  What a CPU has in a log of its own (page modification
+ *   logging) is also marked within kvm->srcu, and must be: a mark in D alone,
+ *   made from such a log after the drain by somebody who looked for T before,
+ *   would be one of a page that is not protected.
  * - The TLB flush comes before the epoch is the current one, else a stale
  *   translation could be written through.
  *
  * slots_lock is held from the protecting to the flush, as wherever pages are
  * protected for the dirty log.
  */
-static void fpr_finish_epoch(struct kvm *kvm, bool candidates)
+static int fpr_finish_epoch(struct kvm *kvm, u64 epoch, bool candidates)
 {
-	struct kvm_memory_slot *slot;
-	int as_id, bkt;
+	int r;
 
-	lockdep_assert_held(&kvm->slots_lock);
+	r = fpr_drain(kvm) ?: fpr_lock(kvm);
+	if (r)
+		return r;
 
-	synchronize_srcu_expedited(&kvm->srcu);
-
-	fpr_for_each_memslot(kvm, as_id, bkt, slot) {
-		/* Candidates may have taken a while: slots can be new or moved. */
-		if (!fpr_takes_part(kvm, slot, kvm->fpr.arming))
-			continue;
-		kvm_arch_fpr_protect_slot(kvm, slot);
-		cond_resched();
+	if (kvm->fpr.arming != epoch) {
+		r = -ESTALE;
+		goto out_unlock;
 	}
-
-	kvm_flush_remote_tlbs(kvm);
-
-	fpr_set_epoch(kvm, kvm->fpr.arming, 0);
+	fpr_protect(kvm);
+	fpr_set_epoch(kvm, epoch, 0);
 	kvm->stat.generic.fpr.epochs_armed++;
-	trace_kvm_fpr_arm(kvm, kvm->fpr.epoch, candidates);
+	trace_kvm_fpr_arm(kvm, epoch, candidates);
+out_unlock:
+	mutex_unlock(&kvm->slots_lock);
+	return r;
 }
 
 /* BITS_PER_LONG bits of a chunk's bitmap from bit @off on; @off > -BITS_PER_LONG. */
@@ -480,7 +615,7 @@ static void fpr_add_candidates(struct kvm *kvm, const struct fpr_chunk *chunk)
 
 	fpr_for_each_memslot_in_range(kvm, as_id, &iter, chunk->start, chunk->end) {
 		slot = iter.slot;
-		if (!fpr_takes_part(kvm, slot, kvm->fpr.arming))
+		if (!fpr_takes_part(kvm, slot))
 			continue;
 		fpr_for_each_word(slot, chunk, i) {
 			word = fpr_given_word(slot, chunk, i);
@@ -503,7 +638,7 @@ struct fpr_result {
 static void fpr_filter_slot(struct kvm *kvm, struct kvm_memory_slot *slot,
 			    struct fpr_chunk *chunk, struct fpr_result *result)
 {
-	bool takes_part = fpr_takes_part(kvm, slot, kvm->fpr.epoch);
+	bool takes_part = fpr_takes_part(kvm, slot);
 	unsigned long i, report, confirmed;
 	long off;
 
@@ -525,13 +660,13 @@ static void fpr_filter_slot(struct kvm *kvm, struct kvm_memory_slot *slot,
 	}
 }
 
-static bool fpr_any_takes_part(struct kvm *kvm, u64 epoch)
+static bool fpr_any_takes_part(struct kvm *kvm)
 {
 	struct kvm_memory_slot *slot;
 	int as_id, bkt;
 
 	fpr_for_each_memslot(kvm, as_id, bkt, slot) {
-		if (fpr_takes_part(kvm, slot, epoch))
+		if (fpr_takes_part(kvm, slot))
 			return true;
 	}
 	return false;
@@ -554,17 +689,17 @@ static int fpr_check_epoch(struct kvm *kvm, gfn_t start, gfn_t end, u64 epoch)
 		return -ESTALE;
 
 	fpr_for_each_memslot_in_range(kvm, as_id, &iter, start, end) {
-		if (fpr_takes_part(kvm, iter.slot, epoch))
+		if (fpr_takes_part(kvm, iter.slot))
 			return 0;
 		logging |= fpr_can_arm(iter.slot);
 	}
-	return !logging && fpr_any_takes_part(kvm, epoch) ? 0 : -ESTALE;
+	return !logging && fpr_any_takes_part(kvm) ? 0 : -ESTALE;
 }
 
 static void fpr_refuse_slot(struct kvm *kvm, struct kvm_memory_slot *slot,
 			    struct fpr_chunk *chunk, struct fpr_result *result)
 {
-	bool takes_part = fpr_takes_part(kvm, slot, kvm->fpr.epoch);
+	bool takes_part = fpr_takes_part(kvm, slot);
 	unsigned long i, refused;
 
 	fpr_for_each_word(slot, chunk, i) {
@@ -612,7 +747,7 @@ static void fpr_restore_chunk(struct kvm *kvm, struct fpr_chunk *chunk)
 	bitmap_copy(chunk->given, chunk->refused, FPR_CHUNK_BITS);
 	fpr_for_each_memslot_in_range(kvm, as_id, &iter, chunk->start, chunk->end) {
 		slot = iter.slot;
-		if (!fpr_takes_part(kvm, slot, kvm->fpr.epoch))
+		if (!fpr_takes_part(kvm, slot))
 			continue;
 		fpr_for_each_word(slot, chunk, i) {
 			refused = fpr_given_word(slot, chunk, i);
@@ -738,31 +873,35 @@ static void fpr_advance_arm(struct kvm_fpr_arm *arm,
 static int fpr_arm_candidates_chunk(struct kvm *kvm, struct kvm_fpr_arm *arm,
 				    struct fpr_chunk *chunk)
 {
+	bool last;
 	int r;
 
-	r = fpr_read_chunk(chunk, arm->gpa, arm->size, arm->candidates);
+	r = fpr_read_chunk(chunk, arm->gpa, arm->size, arm->candidates) ?:
+	    fpr_lock(kvm);
 	if (r)
 		return r;
+	last = chunk->end - chunk->start == arm->size >> PAGE_SHIFT;
 
-	mutex_lock(&kvm->slots_lock);
 	if (!arm->epoch)
 		r = fpr_begin_epoch(kvm, true, &arm->epoch);
 	else if (kvm->fpr.arming != arm->epoch)
 		r = -ESTALE;
-	if (r)
-		goto out_unlock;
-	fpr_add_candidates(kvm, chunk);
-	fpr_advance_arm(arm, chunk);
-	if (!arm->size)
-		fpr_finish_epoch(kvm, true);
-out_unlock:
+	if (!r)
+		fpr_add_candidates(kvm, chunk);
 	mutex_unlock(&kvm->slots_lock);
+	if (r)
+		return r;
+
+	/* Whoever is interrupted here has the last chunk to do again. */
+	if (last)
+		r = fpr_finish_epoch(kvm, arm->epoch, true);
+	if (!r)
+		fpr_advance_arm(arm, chunk);
 	return r;
 }
 
 static int fpr_arm_candidates(struct kvm *kvm, struct kvm_fpr_arm *arm)
 {
-	u64 size = arm->size;
 	struct fpr_chunk *chunk;
 	int r = 0;
 
@@ -771,27 +910,33 @@ static int fpr_arm_candidates(struct kvm *kvm, struct kvm_fpr_arm *arm)
 		return -ENOMEM;
 
 	while (arm->size && !r) {
-		if (signal_pending(current)) {
-			r = arm->size == size ? -EINTR : 0;
-			break;
-		}
-		r = fpr_arm_candidates_chunk(kvm, arm, chunk);
+		r = signal_pending(current) ? -ERESTARTSYS :
+		    fpr_arm_candidates_chunk(kvm, arm, chunk);
 		cond_resched();
 	}
 
 	kvfree(chunk);
-	return r;
+	/* The caller has to know of an epoch that was begun. */
+	return r == -ERESTARTSYS && arm->epoch ? 0 : r;
 }
 
 static int fpr_arm_all(struct kvm *kvm, struct kvm_fpr_arm *arm)
 {
 	int r;
 
-	mutex_lock(&kvm->slots_lock);
+	r = fpr_lock(kvm);
+	if (r)
+		return r;
 	r = fpr_begin_epoch(kvm, false, &arm->epoch);
-	if (!r)
-		fpr_finish_epoch(kvm, false);
 	mutex_unlock(&kvm->slots_lock);
+	if (!r)
+		r = fpr_finish_epoch(kvm, arm->epoch, false);
+	/* Whoever ended the epoch could have done so as soon as it had begun. */
+	if (r == -ESTALE)
+		r = 0;
+	/* It can be called again as it was. */
+	if (r)
+		arm->epoch = 0;
 	return r;
 }
 
@@ -868,7 +1013,9 @@ static int fpr_set_chunk(struct kvm *kvm, struct kvm_fpr_bitmap *set,
 	if (confirm && fault_in_writeable(u64_to_user_ptr(set->confirmed), bytes))
 		return -EFAULT;
 
-	mutex_lock(&kvm->slots_lock);
+	r = fpr_lock(kvm);
+	if (r)
+		return r;
 	r = fpr_check_epoch(kvm, range_start, range_end, set->epoch);
 	if (!r) {
 		fpr_filter_chunk(kvm, chunk, &result);
@@ -905,23 +1052,21 @@ static int fpr_set_range(struct kvm *kvm, struct kvm_fpr_bitmap *set)
 		return -ENOMEM;
 
 	while (set->size && !r) {
-		if (signal_pending(current)) {
-			r = set->size == size ? -EINTR : 0;
-			break;
-		}
-		r = fpr_set_chunk(kvm, set, start, end, chunk);
+		r = signal_pending(current) ? -ERESTARTSYS :
+		    fpr_set_chunk(kvm, set, start, end, chunk);
 		cond_resched();
 	}
 
 	kvfree(chunk);
-	return r;
+	/* The caller has to know of what was done. */
+	return r == -ERESTARTSYS && set->size != size ? 0 : r;
 }
 
 static int fpr_check_bitmap(const struct kvm_fpr_bitmap *set)
 {
 	bool confirm = set->flags & KVM_FPR_FLAG_CONFIRM;
 
-	/* No slot is armed for epoch 0. */
+	/* There is no epoch 0. */
 	if (set->flags & ~KVM_FPR_FLAG_CONFIRM || set->pad || !set->epoch ||
 	    memchr_inv(set->reserved, 0, sizeof(set->reserved)))
 		return -EINVAL;
@@ -978,7 +1123,9 @@ static int fpr_ioctl_disarm(struct kvm *kvm,
 	    memchr_inv(disarm.reserved, 0, sizeof(disarm.reserved)))
 		return -EINVAL;
 
-	mutex_lock(&kvm->slots_lock);
+	r = fpr_lock(kvm);
+	if (r)
+		return r;
 	r = fpr_disarm(kvm, disarm.epoch);
 	mutex_unlock(&kvm->slots_lock);
 	return r;

@@ -13,7 +13,6 @@
 #define FPR_KUNIT_SLOT_PAGES	(2 * BITS_PER_LONG + 2)
 #define FPR_KUNIT_SLOT_LONGS	BITS_TO_LONGS(FPR_KUNIT_SLOT_PAGES)
 #define FPR_KUNIT_START		0x123457ul
-#define FPR_KUNIT_EPOCH		7
 #define FPR_KUNIT_NR_AS		2
 #define FPR_KUNIT_ROUNDS	20000
 
@@ -106,7 +105,6 @@ static void fpr_kunit_fill_slot(struct fpr_kunit *k, int as_id, gfn_t base)
 	slot->base_gfn = base;
 	fpr_kunit_words(k, slot->dirty_bitmap, n);
 	fpr_kunit_words(k, slot->fpr.touched->bitmap, n);
-	slot->fpr.touched->epoch = FPR_KUNIT_EPOCH;
 	slot->fpr.touched->base_gfn = base;
 }
 
@@ -252,14 +250,13 @@ struct fpr_kunit_op {
 };
 
 static void fpr_kunit_one(struct kunit *test, const struct fpr_kunit_op *op,
-			  u64 epoch)
+			  bool takes_part)
 {
 	struct fpr_kunit *k = test->priv;
 
-	k->kvm->fpr.epoch = epoch;
-	k->kvm->fpr.arming = epoch;
+	k->slots[0].fpr.touched->base_gfn = k->slots[0].base_gfn + !takes_part;
 	fpr_kunit_snapshot(k);
-	op->want(k, 0, epoch == FPR_KUNIT_EPOCH);
+	op->want(k, 0, takes_part);
 
 	mutex_lock(&k->kvm->slots_lock);
 	op->run(k);
@@ -272,7 +269,7 @@ static void fpr_kunit_one(struct kunit *test, const struct fpr_kunit_op *op,
 			      k->chunk.end - k->chunk.start);
 }
 
-/* Every alignment, length and place; for some, a slot of another epoch. */
+/* Every alignment, length and place; for some, a slot that has moved. */
 static void fpr_kunit_sweep(struct kunit *test, const struct fpr_kunit_op *op)
 {
 	unsigned long align, npages, place;
@@ -285,8 +282,7 @@ static void fpr_kunit_sweep(struct kunit *test, const struct fpr_kunit_op *op)
 		for (align = 0; align < BITS_PER_LONG; align++) {
 			for (place = 0; place < FPR_KUNIT_NR_PLACES; place++) {
 				fpr_kunit_fill(k, place, align);
-				fpr_kunit_one(test, op, FPR_KUNIT_EPOCH -
-					      !fpr_kunit_below(k, 8));
+				fpr_kunit_one(test, op, fpr_kunit_below(k, 8));
 			}
 		}
 		fpr_kunit_remove_slot(test, 0);
@@ -432,7 +428,6 @@ static void fpr_kunit_address_spaces(struct kunit *test)
 	struct fpr_kunit *k = test->priv;
 	unsigned long npages, align;
 
-	k->kvm->fpr.epoch = FPR_KUNIT_EPOCH;
 	for (npages = 1; npages <= FPR_KUNIT_SLOT_PAGES; npages++) {
 		if (fpr_kunit_failed(test))
 			return;
@@ -734,7 +729,7 @@ static void fpr_kunit_epochs(struct kunit *test)
 	}
 }
 
-/* A slot takes part with T of the epoch, at the place that it had then. */
+/* A slot takes part that was armed, at the place that it had then. */
 static void fpr_kunit_takes_part(struct kunit *test)
 {
 	struct fpr_kunit *k = test->priv;
@@ -744,14 +739,13 @@ static void fpr_kunit_takes_part(struct kunit *test)
 	fpr_kunit_add_slot(test, 0, 1);
 	fpr_kunit_fill_slot(k, 0, FPR_KUNIT_START);
 	mutex_lock(&k->kvm->slots_lock);
-	KUNIT_EXPECT_TRUE(test, fpr_takes_part(k->kvm, slot, FPR_KUNIT_EPOCH));
-	KUNIT_EXPECT_FALSE(test, fpr_takes_part(k->kvm, slot, FPR_KUNIT_EPOCH + 1));
+	KUNIT_EXPECT_TRUE(test, fpr_takes_part(k->kvm, slot));
 	slot->base_gfn++;
-	KUNIT_EXPECT_FALSE(test, fpr_takes_part(k->kvm, slot, FPR_KUNIT_EPOCH));
+	KUNIT_EXPECT_FALSE(test, fpr_takes_part(k->kvm, slot));
 	slot->base_gfn--;
 	touched = slot->fpr.touched;
 	slot->fpr.touched = NULL;
-	KUNIT_EXPECT_FALSE(test, fpr_takes_part(k->kvm, slot, FPR_KUNIT_EPOCH));
+	KUNIT_EXPECT_FALSE(test, fpr_takes_part(k->kvm, slot));
 	slot->fpr.touched = touched;
 	mutex_unlock(&k->kvm->slots_lock);
 }
@@ -772,6 +766,32 @@ static void fpr_kunit_prepare(struct kunit *test)
 	kvm_fpr_prepare_memslot(&old, &new);
 	KUNIT_EXPECT_PTR_EQ(test, new.fpr.touched, &touched);
 }
+
+#ifdef CONFIG_X86
+static bool fpr_kunit_is_encrypted(struct kvm *kvm)
+{
+	return kvm->fpr.foreign;
+}
+
+/*
+ * An encrypted VM of the default type, of which the lab can make none.  Nothing
+ * else tells it from others: APICv need not be inhibited.
+ */
+static void fpr_kunit_encrypted(struct kunit *test)
+{
+	struct kvm *kvm = ((struct fpr_kunit *)test->priv)->kvm;
+	typeof(kvm_x86_ops.has_encrypted_mem) before = kvm_x86_ops.has_encrypted_mem;
+
+	kvm_x86_ops.has_encrypted_mem = NULL;
+	KUNIT_EXPECT_EQ(test, kvm_fpr_check_extension(kvm), FPR_SUPPORTED_FLAGS);
+	kvm_x86_ops.has_encrypted_mem = fpr_kunit_is_encrypted;
+	KUNIT_EXPECT_EQ(test, kvm_fpr_check_extension(kvm), FPR_SUPPORTED_FLAGS);
+	kvm->fpr.foreign = true;
+	KUNIT_EXPECT_EQ(test, kvm_fpr_check_extension(kvm), 0);
+	KUNIT_EXPECT_EQ(test, kvm_fpr_ioctl(kvm, KVM_FPR_ARM, NULL), -EOPNOTSUPP);
+	kvm_x86_ops.has_encrypted_mem = before;
+}
+#endif
 
 static int fpr_kunit_init(struct kunit *test)
 {
@@ -810,6 +830,9 @@ static struct kunit_case fpr_kunit_cases[] = {
 	KUNIT_CASE(fpr_kunit_epochs),
 	KUNIT_CASE(fpr_kunit_takes_part),
 	KUNIT_CASE(fpr_kunit_prepare),
+#ifdef CONFIG_X86
+	KUNIT_CASE(fpr_kunit_encrypted),
+#endif
 	{}
 };
 

@@ -2,7 +2,6 @@
 /* Free page filter, x86's part. */
 #include <linux/kvm_fpr.h>
 
-#include "lapic.h"
 #include "mmu.h"
 #include "mmu/mmu_internal.h"
 #include "mmu/mmutrace.h"
@@ -11,15 +10,15 @@
 
 /*
  * Memory that is encrypted or private can not be copied by page content, and
- * its hypervisor-side log is not the whole truth.  A guest with SEV alone runs
- * in a VM of the default type; KVM marks it only by inhibiting APICv.
+ * its hypervisor-side log is not the whole truth.  A VM of the default type can
+ * be encrypted, too, by KVM_SEV_INIT, KVM_SEV_ES_INIT, or by the context of
+ * another that was copied or moved to it: the vendor's module knows.
  */
 bool kvm_arch_fpr_supported(struct kvm *kvm)
 {
 	return !kvm_arch_has_private_mem(kvm) &&
 	       kvm->arch.vm_type == KVM_X86_DEFAULT_VM &&
-	       !test_bit(APICV_INHIBIT_REASON_SEV,
-			 &kvm->arch.apicv_inhibit_reasons);
+	       !(kvm_x86_ops.has_encrypted_mem && kvm_x86_ops.has_encrypted_mem(kvm));
 }
 
 #ifdef CONFIG_X86_64

@@ -42,7 +42,8 @@
  * EPERM	the caller is not the VM's own process, the owner did not
  *		enable KVM_FPR_FLAG_FOREIGN, and the caller has no
  *		CAP_SYS_ADMIN in the initial user namespace
- * EOPNOTSUPP	the VM's memory is private or encrypted
+ * EOPNOTSUPP	the VM's memory is private or encrypted, by whichever of KVM's
+ *		interfaces
  * ENXIO	the VM uses a dirty ring
  * EFAULT	the argument is not readable or not writable
  * EINVAL	an unknown flag, a reserved field that is not zero, or a field
@@ -68,9 +69,9 @@
  * @reserved:	in: must be 0
  *
  * Begins an epoch for the whole VM, which ends the one before.  Every page of
- * every memslot that logs dirty pages is protected again; the dirty log is not
- * changed.  Only a report taken after this ioctl has returned may be handed
- * over with @epoch.
+ * every memslot that logs dirty pages and is not KVM_MEM_READONLY is protected
+ * again; the dirty log is not changed.  Only a report taken after this ioctl has
+ * returned may be handed over with @epoch.
  *
  * With KVM_FPR_FLAG_CANDIDATES only candidates can be confirmed in this epoch,
  * and only they are protected, so that writes to the others cost no fault.  A
@@ -78,15 +79,20 @@
  * 0, and the same structure is passed again to go on.  The epoch begins once
  * @size is 0.
  *
- * Errors besides those above, with KVM_FPR_FLAG_CANDIDATES alone:
+ * ARM waits for vCPUs that handle a fault, without a lock; a signal ends that.
  *
- * ESTALE	another ARM or a DISARM came between the calls: begin anew, with
- *		@epoch 0
- * EINTR	a signal came before anything was done
- * ENOMEM	no memory for the buffers
+ * Errors besides those above:
  *
- * EFAULT is also returned where @candidates can not be read; @gpa and @size then
- * say how much was done before.  If anything was, the epoch before has ended.
+ * ESTALE	with KVM_FPR_FLAG_CANDIDATES: another ARM or a DISARM came between the
+ *		calls, or while this one waited: begin anew, with @epoch 0
+ * EINTR	a signal came; with KVM_FPR_FLAG_CANDIDATES nothing was done before,
+ *		without it the epoch before may have ended
+ * ENOMEM	no memory for the buffers, or to arm a memslot for the first time;
+ *		nothing has changed
+ *
+ * With KVM_FPR_FLAG_CANDIDATES EFAULT is also returned where @candidates cannot
+ * be read; @gpa and @size then say how much was done before.  If anything was, the
+ * epoch before has ended.
  */
 struct kvm_fpr_arm {
 	__u32 flags;
@@ -160,7 +166,8 @@ struct kvm_fpr_bitmap {
  * @reserved:	in: must be 0
  *
  * Ends an epoch: its reports are refused from now on.  ESTALE: @epoch is not 0
- * and is not the VM's current epoch.
+ * and is not the VM's current epoch.  EINTR: a signal came before anything was
+ * done.
  */
 struct kvm_fpr_disarm {
 	__u32 flags;

@@ -306,10 +306,15 @@ static int set_spare_slot(FIXTURE_DATA(faults) *self, uint64_t size)
 					   mem) ? errno : 0;
 }
 
-/* Its bitmaps are allocated by the filter's size. */
 static int add_slot(FIXTURE_DATA(faults) *self)
 {
 	return set_spare_slot(self, SLOT_PAGES * PAGE);
+}
+
+/* ARM of a memslot that has no T. */
+static int add_and_arm(FIXTURE_DATA(faults) *self)
+{
+	return add_slot(self) ?: arm(self);
 }
 
 /* Of no page: all are to stay in the log. */
@@ -490,6 +495,7 @@ static const struct swept all_swept[] = {
 	{ "ENABLE_CAP", enable_cap, { EFAULT } },
 	{ "CLEAR_DIRTY_LOG", clear_none, { EFAULT } },
 	{ "a slot that logs", add_slot, { EFAULT, ENOMEM }, ENOMEM },
+	{ "ARM of a slot that logs", add_and_arm, { EFAULT, ENOMEM }, ENOMEM },
 };
 
 TEST_F_TIMEOUT(faults, every_failure_of_every_call, 10 * LIMIT)
@@ -669,7 +675,11 @@ TEST_F_TIMEOUT(faults, signal_in_every_chunk_of_arm, LIMIT)
 			ASSERT_EQ(ESTALE, set(self));
 		ASSERT_EQ(0, vm_errno(self->vm, KVM_FPR_ARM, arm));
 	}
+	/* Of the last chunk the signal kept ARM from waiting for the vCPUs. */
 	ASSERT_EQ(ALL_LATE, late.asked);
+	ASSERT_EQ(CHUNK * PAGE, arm->size);
+	ASSERT_EQ(0, vm_errno(self->vm, KVM_FPR_ARM, arm));
+	ASSERT_EQ(0, arm->size);
 	ASSERT_NE(old, arm->epoch);
 
 	guest_write(self, &after);

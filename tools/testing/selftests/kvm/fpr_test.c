@@ -8,6 +8,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/kvm_fpr.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -16,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -1050,6 +1053,26 @@ TEST_F(fpr, vcpu_runs_through_arm)
 	ASSERT_EQ(1, get_bit(&log, 7));
 }
 
+/* TLBs are flushed where there is something to protect, and only there. */
+TEST_F(fpr, tlbs_are_flushed_if_need_be)
+{
+	struct bitmap log;
+	uint64_t flushes;
+
+	guest_write(self, 0, NPAGES);
+	log = get_log(self, SLOT);
+	if (variant->manual_protect)
+		kvm_vm_clear_dirty_log(self->vm, SLOT, &log, 0, NPAGES);
+	flushes = vm_get_stat(self->vm, "remote_tlb_flush_requests");
+	arm(self);
+	ASSERT_EQ(flushes, vm_get_stat(self->vm, "remote_tlb_flush_requests"));
+
+	guest_write(self, 3, 1);
+	flushes = vm_get_stat(self->vm, "remote_tlb_flush_requests");
+	arm(self);
+	ASSERT_LT(flushes, vm_get_stat(self->vm, "remote_tlb_flush_requests"));
+}
+
 #define assert_stats(self, armed, reported, touched, filtered, confirmed) \
 do {									\
 	ASSERT_EQ(armed, vm_get_stat((self)->vm, "fpr_epochs_armed"));	\
@@ -1085,9 +1108,9 @@ TEST_F(fpr, binary_stats)
 	ASSERT_EQ(NPAGES - 141, count_bits(&log));
 }
 
-#define assert_stats_of_now(self, current, logging)			\
+#define assert_stats_of_now(self, armed, logging)			\
 do {									\
-	ASSERT_EQ(current, vm_get_stat((self)->vm, "fpr_epoch"));	\
+	ASSERT_EQ(armed, vm_get_stat((self)->vm, "fpr_armed"));	\
 	ASSERT_EQ(logging, vm_get_stat((self)->vm, "fpr_memslots_logging")); \
 } while (0)
 
@@ -1095,17 +1118,16 @@ TEST_F(fpr, stats_of_the_epoch)
 {
 	struct kvm_fpr_disarm disarm = {};
 	struct two_chunks two = two_chunks();
-	uint64_t epoch;
 
 	assert_stats_of_now(self, 0, 1);
-	epoch = arm(self);
-	assert_stats_of_now(self, epoch, 1);
+	arm(self);
+	assert_stats_of_now(self, 1, 1);
 
 	/* There is none while candidates are still being read. */
 	begin_two_chunks(self, &two);
 	assert_stats_of_now(self, 0, 1);
 	ASSERT_EQ(0, try_arm(self, &two.args));
-	assert_stats_of_now(self, two.args.epoch, 1);
+	assert_stats_of_now(self, 1, 1);
 
 	ASSERT_EQ(0, __vm_ioctl(self->vm, KVM_FPR_DISARM, &disarm));
 	assert_stats_of_now(self, 0, 1);
@@ -1420,6 +1442,75 @@ TEST_F(fpr, interrupted_by_signals)
 	assert_log(self, SLOT, &none);
 }
 
+/* A page for a memslot that userfaultfd gives when it is told to; -1 if it can not. */
+static int late_page(char **page)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register late = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	int uffd = syscall(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+
+	if (uffd < 0)
+		return -1;
+	*page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	TEST_ASSERT(*page != MAP_FAILED, "mmap of a page");
+	late.range.start = (uintptr_t)*page;
+	late.range.len = PAGE;
+	TEST_ASSERT(!ioctl(uffd, UFFDIO_API, &api) &&
+		    !ioctl(uffd, UFFDIO_REGISTER, &late), "userfaultfd");
+	return uffd;
+}
+
+/*
+ * A vCPU that waits for its memory, and nobody else who could bring it: ARM waits for
+ * that vCPU, but holds no lock meanwhile, and a signal ends it.
+ */
+TEST_F(fpr, vcpu_waits_for_its_memory)
+{
+	struct bitmap all = bits(0, NPAGES), report = bits(0, MAX_PAGES), confirmed;
+	struct kvm_fpr_arm args = candidates_args(&report);
+	struct uffdio_zeropage zero = { .range.len = PAGE };
+	struct pollfd fault = { .events = POLLIN };
+	pthread_t thread;
+	uint64_t epoch;
+	char *page;
+
+	fault.fd = late_page(&page);
+	if (fault.fd < 0)
+		SKIP(return, "no userfaultfd for faults in the kernel: %s", strerror(errno));
+
+	guest_write(self, 0, NPAGES);
+	vm_set_user_memory_region(self->vm, SLOT2, LOG, GPA + 500 * PAGE, PAGE, page);
+	todo.first = 500;
+	todo.count = 1;
+	sync_global_to_guest(self->vm, todo);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, run_vcpu, self->vcpu));
+	ASSERT_EQ(1, poll(&fault, 1, -1));
+	ASSERT_EQ(POLLIN, fault.revents);
+
+	send_signals(true);
+	ASSERT_EQ(EINTR, arm_fd(self->vm->fd, &epoch));
+	/* EINTR where a signal came before anything was done. */
+	while (try_arm(self, &args))
+		ASSERT_EQ(0, args.epoch);
+	send_signals(false);
+	/* Signals left the last chunk undone. */
+	ASSERT_NE(0, args.epoch);
+	ASSERT_NE(0, args.size);
+	ASSERT_EQ(0, vm_get_stat(self->vm, "fpr_armed"));
+	assert_log(self, SLOT, &all);
+
+	zero.range.start = (uintptr_t)page;
+	ASSERT_EQ(0, ioctl(fault.fd, UFFDIO_ZEROPAGE, &zero));
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	close(fault.fd);
+
+	ASSERT_EQ(0, try_arm(self, &args));
+	ASSERT_EQ(0, args.size);
+	confirmed = set_n(self, args.epoch, &report, NPAGES, NULL);
+	assert_same(&confirmed, &all, "confirmed");
+}
+
 /* In a child, which is another process to KVM: errno of ARM there. */
 static int arm_in_child(int vm_fd, void (*prepare)(void))
 {
@@ -1652,45 +1743,154 @@ static bool write_file(const char *dir, const char *name, const char *text)
 	return ok;
 }
 
-/* All three bitmaps are charged to the VM's cgroup: D, its copy, and T. */
+/* A cgroup for a VM and one for a stranger, with the caller in the first. */
+struct groups {
+	char root[32];
+	char vm[48];
+	char stranger[48];
+};
+
+static bool make_groups(struct groups *g)
+{
+	snprintf(g->root, sizeof(g->root), "/tmp/fpr_test.XXXXXX");
+	if (!mkdtemp(g->root))
+		return false;
+	snprintf(g->vm, sizeof(g->vm), "%s/vm", g->root);
+	snprintf(g->stranger, sizeof(g->stranger), "%s/stranger", g->root);
+	if (mount("none", g->root, "cgroup2", 0, NULL)) {
+		rmdir(g->root);
+		return false;
+	}
+	write_file(g->root, "cgroup.subtree_control", "+memory");
+	if ((!mkdir(g->vm, 0700) || errno == EEXIST) &&
+	    (!mkdir(g->stranger, 0700) || errno == EEXIST) &&
+	    write_file(g->vm, "cgroup.procs", "0") && cgroup_stat(g->vm, "vmalloc") >= 0)
+		return true;
+	umount(g->root);
+	rmdir(g->root);
+	return false;
+}
+
+static void remove_groups(struct groups *g)
+{
+	write_file(g->root, "cgroup.procs", "0");
+	rmdir(g->vm);
+	rmdir(g->stranger);
+	umount(g->root);
+	rmdir(g->root);
+}
+
+/* errno of ARM by the stranger. */
+static int arm_as_stranger(struct kvm_vm *vm, const struct groups *g)
+{
+	uint64_t epoch;
+	int status;
+	pid_t pid = fork();
+
+	TEST_ASSERT(pid >= 0, "fork: %s", strerror(errno));
+	if (!pid)
+		_exit(write_file(g->stranger, "cgroup.procs", "0") ?
+		      arm_fd(vm->fd, &epoch) : 255);
+	TEST_ASSERT(waitpid(pid, &status, 0) == pid && WIFEXITED(status), "the child died");
+	return WEXITSTATUS(status);
+}
+
+/* No more than @more bytes than it has now. */
+static void limit_group(const struct groups *g, long more)
+{
+	char path[PATH_MAX], text[32];
+	long now;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/memory.current", g->vm);
+	f = fopen(path, "r");
+	TEST_ASSERT(f && fscanf(f, "%ld", &now) == 1, "no %s", path);
+	fclose(f);
+	snprintf(text, sizeof(text), "%ld", now + more);
+	TEST_ASSERT(write_file(g->vm, "memory.max", text), "memory.max: %s", strerror(errno));
+}
+
+#define BIG_PAGES	(32ull << 20)
+#define BIG_BITMAP	((long)(BIG_PAGES / 8))
+/* Smaller than a bitmap, larger than what else there is. */
+#define ABOUT(bytes)	((bytes) - BIG_BITMAP / 4)
+
+/*
+ * Two bitmaps are charged to the VM's cgroup when logging begins: D and its copy. T is
+ * with the first ARM, whoever calls; it stays until logging ends.
+ */
 TEST(memory_is_charged)
 {
-	const uint64_t npages = 32ull << 20;
-	char root[] = "/tmp/fpr_test.XXXXXX", group[sizeof(root) + 8];
-	long before, after;
+	struct kvm_fpr_disarm disarm = {};
+	long before, logging, armed;
+	struct groups g = {};
 	struct kvm_vm *vm;
 	void *mem;
 
-	ASSERT_NE(NULL, mkdtemp(root));
-	snprintf(group, sizeof(group), "%s/vm", root);
-	if (mount("none", root, "cgroup2", 0, NULL)) {
-		rmdir(root);
-		SKIP(return, "can not mount cgroup2: %s", strerror(errno));
-	}
-	write_file(root, "cgroup.subtree_control", "+memory");
-	if ((mkdir(group, 0700) && errno != EEXIST) ||
-	    !write_file(group, "cgroup.procs", "0") ||
-	    cgroup_stat(group, "vmalloc") < 0) {
-		umount(root);
-		rmdir(root);
-		SKIP(return, "this kernel has no cgroup that counts vmalloc");
-	}
+	if (geteuid() || !make_groups(&g))
+		SKIP(return, "no cgroup2 here that counts vmalloc");
 
 	vm = vm_create_barebones();
-	mem = mmap(NULL, npages * PAGE, PROT_READ | PROT_WRITE,
+	mem = mmap(NULL, BIG_PAGES * PAGE, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	ASSERT_NE(MAP_FAILED, mem);
-	vm_set_user_memory_region(vm, SLOT, 0, 0, npages * PAGE, mem);
-	before = cgroup_stat(group, "vmalloc");
-	vm_set_user_memory_region(vm, SLOT, LOG, 0, npages * PAGE, mem);
-	after = cgroup_stat(group, "vmalloc");
-	kvm_vm_free(vm);
+	vm_set_user_memory_region(vm, SLOT, 0, 0, BIG_PAGES * PAGE, mem);
+	before = cgroup_stat(g.vm, "vmalloc");
+	vm_set_user_memory_region(vm, SLOT, LOG, 0, BIG_PAGES * PAGE, mem);
+	logging = cgroup_stat(g.vm, "vmalloc") - before;
+	ASSERT_LE(2 * BIG_BITMAP, logging);
+	ASSERT_GT(ABOUT(3 * BIG_BITMAP), logging);
 
-	write_file(root, "cgroup.procs", "0");
-	rmdir(group);
-	umount(root);
-	rmdir(root);
-	ASSERT_LE(3 * npages / 8, after - before);
+	ASSERT_EQ(0, arm_as_stranger(vm, &g));
+	armed = cgroup_stat(g.vm, "vmalloc") - before;
+	ASSERT_LE(BIG_BITMAP, armed - logging);
+	ASSERT_GT(ABOUT(BIG_BITMAP), cgroup_stat(g.stranger, "vmalloc"));
+	ASSERT_EQ(0, __vm_ioctl(vm, KVM_FPR_DISARM, &disarm));
+	ASSERT_EQ(0, arm_as_stranger(vm, &g));
+	ASSERT_EQ(armed, cgroup_stat(g.vm, "vmalloc") - before);
+
+	vm_set_user_memory_region(vm, SLOT, 0, 0, BIG_PAGES * PAGE, mem);
+	ASSERT_GT(ABOUT(BIG_BITMAP), cgroup_stat(g.vm, "vmalloc") - before);
+	kvm_vm_free(vm);
+	remove_groups(&g);
+}
+
+/* Where there is no memory for T, ARM changes nothing, and kills nobody. */
+TEST(arm_without_memory)
+{
+	struct bitmap all = bits(0, NPAGES), confirmed;
+	struct kvm_fpr_bitmap args;
+	struct kvm_vm *vm;
+	struct groups g = {};
+	uint64_t epoch;
+	long before;
+	char *mem;
+
+	if (geteuid() || !make_groups(&g))
+		SKIP(return, "no cgroup2 here that counts vmalloc");
+
+	vm = vm_create_barebones();
+	mem = mmap(NULL, (BIG_PAGES + NPAGES) * PAGE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	ASSERT_NE(MAP_FAILED, mem);
+	vm_set_user_memory_region(vm, SLOT, LOG, GPA, NPAGES * PAGE, mem);
+	ASSERT_EQ(0, arm_fd(vm->fd, &epoch));
+	vm_set_user_memory_region(vm, SLOT2, LOG, 1ull << 36, BIG_PAGES * PAGE,
+				  mem + NPAGES * PAGE);
+	before = cgroup_stat(g.vm, "vmalloc");
+	limit_group(&g, BIG_BITMAP / 2);
+	ASSERT_EQ(ENOMEM, arm_as_stranger(vm, &g));
+	ASSERT_GT(ABOUT(BIG_BITMAP), cgroup_stat(g.vm, "vmalloc") - before);
+
+	/* The epoch still stands. */
+	args = set_args(epoch, &all, &confirmed, NPAGES);
+	ASSERT_EQ(0, __vm_ioctl(vm, KVM_FPR_SET_BITMAP, &args));
+	ASSERT_EQ(NPAGES, args.nr_confirmed);
+
+	ASSERT_TRUE(write_file(g.vm, "memory.max", "max"));
+	ASSERT_EQ(0, arm_as_stranger(vm, &g));
+	kvm_vm_free(vm);
+	remove_groups(&g);
 }
 
 int main(int argc, char *argv[])
