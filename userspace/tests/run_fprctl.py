@@ -5,6 +5,7 @@ import functools
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,11 @@ from tap import check, check_equal
 TOP = Path(__file__).resolve().parents[2]
 
 Result = subprocess.CompletedProcess[bytes]
+
+# Ignored in a shell's background job, and what is started there inherits that.
+for ignored in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(ignored) == signal.SIG_IGN:
+        signal.signal(ignored, signal.SIG_DFL)
 
 
 @functools.cache
