@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * As much of QEMU as qemu/migration/free-page-{report,filter}.c need to be compiled as
+ * As much of QEMU as qemu/migration/free-page-{agent,filter}.c need to be compiled as
  * they are, outside of it: included before them, while the headers that they name are
  * empty. Locks only say whether they are held; what the fuzzer decides, or looks at, is
  * in qemu_fuzz.c.
