@@ -48,6 +48,9 @@
 /* Words of a bitmap worked on between two offers to reschedule. */
 #define FPR_RESCHED_LONGS	(SZ_32K / sizeof(long))
 
+/* For how long a drain is not interrupted: many times what it takes if no vCPU waits. */
+#define FPR_DRAIN_JIFFIES	HZ
+
 /*
  * Bitmaps over one chunk.  Memslots need not begin at a multiple of
  * BITS_PER_LONG pages from the chunk, so a word of a slot's bitmap can stick
@@ -367,15 +370,23 @@ static void fpr_init_drain(struct kvm *kvm)
  * Wait for those who are in a read section of kvm->srcu now.  A vCPU stays in one
  * for as long as its memory does not come, and who is to bring it may be the
  * process that waits here, or what holds it up may never end: so somebody else
- * does the waiting, no lock is held, and a signal ends it.
+ * does the waiting, no lock is held, and a signal ends it.  It does so only after
+ * FPR_DRAIN_JIFFIES unless it kills: the next call waits for a drain of its own,
+ * and would never see one end if signals came faster than drains.
  */
 static int fpr_drain(struct kvm *kvm)
 {
 	struct kvm_fpr_drain *drain = &kvm->fpr.drain;
 	s64 ticket = atomic64_inc_return(&drain->wanted);
+	long left;
 
 	/* If the work is running, for those before us, it runs once more. */
 	queue_work(system_unbound_wq, &drain->work);
+	left = wait_event_killable_timeout(drain->wait,
+					   atomic64_read_acquire(&drain->done) >= ticket,
+					   FPR_DRAIN_JIFFIES);
+	if (left)
+		return left < 0 ? left : 0;
 	return wait_event_interruptible(drain->wait,
 					atomic64_read_acquire(&drain->done) >= ticket);
 }
