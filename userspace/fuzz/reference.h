@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../wire.h"
+#include "wire.h"
 
 /* How a message ends, as far as its receiver acts on it. */
 enum reference_end {

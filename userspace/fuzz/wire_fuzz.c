@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Fuzzes userspace/wire_*.c: what decodes must decode to what the description of the
+ * Fuzzes wire/wire_*.c: what decodes must decode to what the description of the
  * format says (reference.c), in whatever pieces it comes, and what was encoded to what
  * it was made from.
  */

@@ -1,1 +1,1 @@
-../../../userspace/tests/wire.py
+../../../wire/wire.py

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "../wire.h"
+#include "wire.h"
 
 #define TAG		0x1122334455667788u
 #define PAGE_SHIFT	12
