@@ -65,7 +65,7 @@ model-traces: packages ## Write the document of what is lost without each rule
 
 .PHONY: fuzz-decoders
 fuzz-decoders: packages ## Fuzz what decodes reports, in fprctl and in QEMU
-	userspace/fuzz/decoder_test $$(scripts/build-fuzzers) $$(($(MINUTES) * 60))
+	fuzz/decoder_test $$(scripts/build-fuzzers) $$(($(MINUTES) * 60))
 
 .PHONY: check-kunit
 check-kunit: machine packages ## Run KUnit and selftests under KASAN, and show what they cover

@@ -113,7 +113,7 @@ static void kvm_slots_unlock(void);
 static unsigned int visit(void);
 
 #define nr_slots_allocated	nr_slots + 0 * visit()
-#include "../../qemu/accel/kvm/kvm-fpr.c"
+#include "../qemu/accel/kvm/kvm-fpr.c"
 #undef nr_slots_allocated
 
 static struct world {

@@ -14,7 +14,7 @@
 #include "mend.h"
 #include "reference.h"
 
-#include "../../qemu/migration/free-page-filter.c"
+#include "../qemu/migration/free-page-filter.c"
 
 static bool checked_report(uint64_t epoch, hwaddr gpa, const unsigned long *free_pages,
 			   unsigned long npages);
@@ -22,8 +22,8 @@ static int64_t checked_done(uint64_t epoch, bool complete);
 
 #define free_page_filter_report(...)		checked_report(__VA_ARGS__)
 #define free_page_filter_report_done(...)	checked_done(__VA_ARGS__)
-#include "../../qemu/migration/free-page-budget.c"
-#include "../../qemu/migration/free-page-agent.c"
+#include "../qemu/migration/free-page-budget.c"
+#include "../qemu/migration/free-page-agent.c"
 #undef free_page_filter_report
 #undef free_page_filter_report_done
 

@@ -18,8 +18,8 @@
 #include "mend.h"
 #include "reference.h"
 
-#include "../clock.h"
-#include "../stop.h"
+#include "clock.h"
+#include "stop.h"
 
 static ssize_t guest_read(int fd, void *data, size_t len);
 static ssize_t guest_write(int fd, const void *data, size_t len);
@@ -33,7 +33,7 @@ static void unmap_heap(void *data);
 /* What it says to the user is not looked at. */
 #define warn(...)				((void)snprintf(NULL, 0, __VA_ARGS__))
 #define warnx(...)				((void)snprintf(NULL, 0, __VA_ARGS__))
-#include "../host/receive_report.c" /* NOLINT(bugprone-suspicious-include): as it is */
+#include "../userspace/host/receive_report.c" /* NOLINT(bugprone-suspicious-include): as it is */
 #undef read
 #undef write
 
