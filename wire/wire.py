@@ -3,6 +3,7 @@
 
 import struct
 import zlib
+from collections.abc import Callable
 from typing import NamedTuple
 
 CHUNK_PAGES = 32768
@@ -12,7 +13,10 @@ RESPONSE = struct.Struct("<4sHHQQI")
 CHUNK = struct.Struct("<4sHHQI")
 END = struct.Struct("<4sIQ")
 CRC = struct.Struct("<I")
+REQUEST_LEN = REQUEST.size + CRC.size
 HEADER_LEN = RESPONSE.size + CRC.size
+END_LEN = END.size + CRC.size
+NO_EPOCH = 0  # the tag of a request that belongs to none, by which QEMU finds out whether there is an agent
 
 
 class WireError(Exception):
@@ -42,41 +46,49 @@ def request(tag: int, version: int = 1) -> bytes:
 
 def response(tag: int, free: int, nr_pages: int, *, status: int = 0, page_shift: int = 12) -> bytes:
     """A response: chunks as bitmaps, or without a payload where all is free."""
-    header, seed = _header(tag, nr_pages, status, page_shift)
+    start = header(tag, nr_pages, status=status, page_shift=page_shift)
     if status:
-        return header
-    chunks = [_chunk(first, free >> first, min(CHUNK_PAGES, nr_pages - first), seed)
+        return start
+    chunks = [_chunk(start, first, free >> first, min(CHUNK_PAGES, nr_pages - first))
               for first in range(0, free.bit_length(), CHUNK_PAGES)]
-    return header + _records([chunk for chunk in chunks if chunk], free.bit_count(), seed)
+    return _whole(start, [chunk for chunk in chunks if chunk], free.bit_count())
 
 
-def all_free(tag: int, nr_chunks: int) -> bytes:
-    """A response in which everything is free, however much that is."""
-    header, seed = _header(tag, nr_chunks * CHUNK_PAGES, 0, 12)
-    everything = (1 << CHUNK_PAGES) - 1
-    chunks = [_chunk(n * CHUNK_PAGES, everything, CHUNK_PAGES, seed) for n in range(nr_chunks)]
-    return header + _records(chunks, nr_chunks * CHUNK_PAGES, seed)
+def all_free(tag: int, nr_pages: int, first: int = 0) -> bytes:
+    """A response in which all pages from one on, a multiple of CHUNK_PAGES, are free, however many that are."""
+    start = header(tag, nr_pages)
+    chunks = [free_chunk(start, at, min(CHUNK_PAGES, nr_pages - at)) for at in range(first, nr_pages, CHUNK_PAGES)]
+    return _whole(start, chunks, nr_pages - first)
 
 
-def _header(tag: int, nr_pages: int, status: int, page_shift: int) -> tuple[bytes, int]:
-    header = RESPONSE.pack(b"FPRR", 1, status, tag, nr_pages, page_shift)
-    seed = zlib.crc32(header)
-    return header + CRC.pack(seed), seed
+def header(tag: int, nr_pages: int, *, status: int = 0, page_shift: int = 12) -> bytes:
+    """How a response begins."""
+    record = RESPONSE.pack(b"FPRR", 1, status, tag, nr_pages, page_shift)
+    return record + CRC.pack(zlib.crc32(record))
 
 
-def _records(chunks: list[bytes], nr_free: int, seed: int) -> bytes:
-    end = END.pack(b"FPRE", len(chunks), nr_free)
-    return b"".join((*chunks, end, CRC.pack(zlib.crc32(end, seed))))
+def free_chunk(start: bytes, first: int, pages: int) -> bytes:
+    """A chunk whose pages are all free, for the response with that header."""
+    return _record(start, CHUNK.pack(b"FPRC", 1, 0, first, pages))
 
 
-def _chunk(first: int, free: int, pages: int, seed: int) -> bytes:
+def _record(start: bytes, head: bytes, payload: bytes = b"") -> bytes:
+    seed = CRC.unpack(start[RESPONSE.size:])[0]
+    return head + CRC.pack(zlib.crc32(payload, zlib.crc32(head, seed))) + payload
+
+
+def _whole(start: bytes, chunks: list[bytes], nr_free: int) -> bytes:
+    return b"".join((start, *chunks, _record(start, END.pack(b"FPRE", len(chunks), nr_free))))
+
+
+def _chunk(start: bytes, first: int, free: int, pages: int) -> bytes:
     bits = free & (1 << pages) - 1
     if not bits:
         return b""
-    all_free = bits.bit_count() == pages
-    payload = b"" if all_free else bits.to_bytes(CHUNK_BYTES, "little")
-    head = CHUNK.pack(b"FPRC", 1 if all_free else 3, len(payload), first, bits.bit_count())
-    return head + CRC.pack(zlib.crc32(payload, zlib.crc32(head, seed))) + payload
+    if bits.bit_count() == pages:
+        return free_chunk(start, first, pages)
+    head = CHUNK.pack(b"FPRC", 3, CHUNK_BYTES, first, bits.bit_count())
+    return _record(start, head, bits.to_bytes(CHUNK_BYTES, "little"))
 
 
 def decode_request(data: bytes) -> int:
@@ -85,6 +97,17 @@ def decode_request(data: bytes) -> int:
     _need((magic, version, reserved) == (b"FPRQ", 1, 0), "no request")
     _need(data == request(tag), "checksum of the request")
     return tag
+
+
+def read_response(read: Callable[[int], bytes]) -> bytes:
+    """The bytes of one response, which are not decoded; read(size) is asked for no more than belongs to it."""
+    data = read(HEADER_LEN)
+    if RESPONSE.unpack(data[:RESPONSE.size])[2]:
+        return data  # a refusal has nothing but a status
+    while not (record := read(END_LEN)).startswith(b"FPRE"):
+        payload = CHUNK.unpack(record[:CHUNK.size])[2]
+        data += record + read(CHUNK.size + CRC.size - END_LEN + payload)
+    return data + record
 
 
 def _need(condition: bool, what: str) -> None:
@@ -131,11 +154,11 @@ def _chunk_bits(encoding: int, payload: bytes, pages: int) -> int:
 
 def decode(data: bytes) -> Report:
     """A response at the beginning of data."""
-    header = _take(data, 0, HEADER_LEN)
-    magic, version, status, tag, nr_pages, page_shift = RESPONSE.unpack(header[:-4])
-    seed = CRC.unpack(header[-4:])[0]
+    start = _take(data, 0, HEADER_LEN)
+    magic, version, status, tag, nr_pages, page_shift = RESPONSE.unpack(start[:-4])
+    seed = CRC.unpack(start[-4:])[0]
     _need(magic == b"FPRR" and version == 1, "no response")
-    _need(zlib.crc32(header[:-4]) == seed, "checksum of the header")
+    _need(zlib.crc32(start[:-4]) == seed, "checksum of the header")
     free = chunks = 0
     at = HEADER_LEN
     if status:

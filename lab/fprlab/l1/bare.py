@@ -6,13 +6,12 @@ import contextlib
 import socket
 import struct
 import subprocess
-import threading
-import zlib
 from pathlib import Path
 from typing import Any, Iterator, Optional, Sequence
 
+from ..common import wire
 from ..common.errors import LabError
-from .agents.misbehaving import CHUNK_PAGES, REQUEST_LEN, chunk, response
+from .agents.server import AgentServer
 from .qmp import Qmp
 from .waiting import wait_until
 
@@ -38,39 +37,17 @@ REPORT = {"qom_type": "free-page-agent", "id": "report0", "chardev": "agent"}
 EVENTS = ("migration_request_pass", "migrate_pending_exact", "migration_thread_low_pending")
 
 
-def all_above_free(tag: int) -> bytes:
-    """A whole report: all from 128 MiB on, up to 4 GiB, is free. What the firmware needs is below."""
-    header = response(tag, 4 * GIB // PAGE)
-    seed = struct.unpack("<I", header[-4:])[0]
-    firsts = range(CHUNK_PAGES, 4 * GIB // PAGE, CHUNK_PAGES)
-    end = struct.pack("<IIQ", 0x45525046, len(firsts), len(firsts) * CHUNK_PAGES)
-    return (header + b"".join(chunk(seed, first, CHUNK_PAGES) for first in firsts) + end +
-            struct.pack("<I", zlib.crc32(end, seed)))
-
-
-class LyingAgent:
-    """It says that all memory but the lowest is free, whatever is there."""
+class LyingAgent(AgentServer):
+    """It says that all memory from 128 MiB on, up to 4 GiB, is free. What the firmware needs is below."""
 
     def __init__(self, path: Path) -> None:
-        self._server = socket.socket(socket.AF_UNIX)
-        self._server.bind(str(path))
-        self._server.listen()
-        threading.Thread(target=self._serve, daemon=True).start()
+        super().__init__(path, self._lie)
 
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._server.accept()
-            except OSError:
-                return  # it has ended
-            with connection, contextlib.suppress(OSError):
-                while request := connection.recv(REQUEST_LEN, socket.MSG_WAITALL):
-                    tag = struct.unpack("<Q", request[8:16])[0]
-                    connection.sendall(all_above_free(tag))
-
-    def end(self) -> None:
-        """Stop answering."""
-        self._server.close()
+    @staticmethod
+    def _lie(connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while request := connection.recv(wire.REQUEST_LEN, socket.MSG_WAITALL):
+                connection.sendall(wire.all_free(wire.decode_request(request), 4 * GIB // PAGE, wire.CHUNK_PAGES))
 
 
 def boot_sector() -> bytes:

@@ -8,43 +8,16 @@ waiting for does. Documentation/protocol.rst has the format.
 
 import os
 import socket
-import struct
 import threading
 import time
-import zlib
 from pathlib import Path
 from typing import Callable
 
-REQUEST_LEN = 20
-CHUNK_PAGES = 32768
-PAGE_SHIFT = 12
-ALL_FREE = 1
+from ...common import wire
+
 LATE = 1.0  # seconds
-NO_EPOCH = 0  # the tag by which QEMU asks whether there is an agent
 BEYOND = 1 << 40  # pages, more than any guest has
 BEYOND_CHUNKS = 4096
-
-
-def response(tag: int, npages: int) -> bytes:
-    """The header of a report."""
-    header = struct.pack("<IHHQQI", 0x52525046, 1, 0, tag, npages, PAGE_SHIFT)
-    return header + struct.pack("<I", zlib.crc32(header))
-
-
-def chunk(seed: int, first_pfn: int, npages: int) -> bytes:
-    """A chunk whose pages are all free; the seed is the header's checksum."""
-    record = struct.pack("<IHHQI", 0x43525046, ALL_FREE, 0, first_pfn, npages)
-    return record + struct.pack("<I", zlib.crc32(record, seed))
-
-
-def everything_free(tag: int, npages: int, first_pfn: int = 0) -> bytes:
-    """A whole report, right in all but what it says: that all pages from one on are free."""
-    header = response(tag, npages)
-    seed = struct.unpack("<I", header[-4:])[0]
-    firsts = range(first_pfn, npages, CHUNK_PAGES)
-    chunks = b"".join(chunk(seed, first, min(CHUNK_PAGES, npages - first)) for first in firsts)
-    end = struct.pack("<IIQ", 0x45525046, len(firsts), npages - first_pfn)
-    return header + chunks + end + struct.pack("<I", zlib.crc32(end, seed))
 
 
 class MisbehavingAgent:
@@ -67,10 +40,10 @@ class MisbehavingAgent:
         connection, _ = self._server.accept()
         with connection:
             try:
-                while request := connection.recv(REQUEST_LEN, socket.MSG_WAITALL):
+                while request := connection.recv(wire.REQUEST_LEN, socket.MSG_WAITALL):
                     self.requests += 1
-                    tag = struct.unpack("<Q", request[8:16])[0]
-                    if tag == NO_EPOCH and self._answer is not nothing:
+                    tag = wire.decode_request(request)
+                    if tag == wire.NO_EPOCH and self._answer is not nothing:
                         self.send(connection, self.everything(tag))
                     else:
                         self._answer(self, connection, tag)
@@ -85,7 +58,7 @@ class MisbehavingAgent:
 
     def everything(self, tag: int) -> bytes:
         """The report that must not be believed."""
-        return everything_free(tag, self.npages)
+        return wire.all_free(tag, self.npages)
 
     def flood(self, connection: socket.socket) -> None:
         """Data without end."""
@@ -105,13 +78,13 @@ def nothing(_agent: MisbehavingAgent, _connection: socket.socket, _tag: int) -> 
 
 def half(agent: MisbehavingAgent, connection: socket.socket, tag: int) -> None:
     """A right header, and the first half of a chunk."""
-    agent.send(connection, agent.everything(tag)[:32 + 12])
+    agent.send(connection, agent.everything(tag)[:wire.HEADER_LEN + wire.CHUNK.size // 2])
 
 
 def wrong_checksum(agent: MisbehavingAgent, connection: socket.socket, tag: int) -> None:
     """The first chunk is not what its checksum says."""
     data = bytearray(agent.everything(tag))
-    data[32 + 20] ^= 1
+    data[wire.HEADER_LEN + wire.CHUNK.size] ^= 1
     agent.send(connection, bytes(data))
 
 
@@ -128,16 +101,15 @@ def garbage(agent: MisbehavingAgent, connection: socket.socket, tag: int) -> Non
 
 def vast(agent: MisbehavingAgent, connection: socket.socket, tag: int) -> None:
     """More memory than there is, all of which is free where there is none."""
-    header = response(tag, BEYOND)
-    seed = struct.unpack("<I", header[-4:])[0]
-    first = -(-agent.npages // CHUNK_PAGES) * CHUNK_PAGES + (1 << 30)
+    header = wire.header(tag, BEYOND)
+    first = -(-agent.npages // wire.CHUNK_PAGES) * wire.CHUNK_PAGES + (1 << 30)
     agent.send(connection, header + b"".join(
-        chunk(seed, first + number * CHUNK_PAGES, CHUNK_PAGES) for number in range(BEYOND_CHUNKS)))
+        wire.free_chunk(header, first + number * wire.CHUNK_PAGES, wire.CHUNK_PAGES) for number in range(BEYOND_CHUNKS)))
 
 
 def lie(agent: MisbehavingAgent, connection: socket.socket, tag: int) -> None:
     """What is believed, about the end of the memory: for a guest that goes nowhere."""
-    agent.send(connection, everything_free(tag, agent.npages, agent.npages - CHUNK_PAGES))
+    agent.send(connection, wire.all_free(tag, agent.npages, agent.npages - wire.CHUNK_PAGES))
 
 
 # A port that nobody in the guest has opened

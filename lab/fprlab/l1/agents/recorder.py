@@ -2,41 +2,26 @@
 """Between fprctl filter and the guest: keeps what the guest reported."""
 
 import socket
-import threading
 from pathlib import Path
 
 from ...common import wire
-from .misbehaving import REQUEST_LEN
-from .relay import receive, receive_report
+from .relay import receive_report
+from .server import AgentServer, receive
 
 
-class Recorder:
+class Recorder(AgentServer):
     """A server at a socket, which fprctl asks, and a client of the guest's port."""
 
     def __init__(self, path: Path, port: Path) -> None:
-        self.path = path
         self._port = port
         self._free = 0
-        self._server = socket.socket(socket.AF_UNIX)
-        self._server.bind(str(path))
-        path.chmod(0o666)
-        self._server.listen()
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._server.accept()
-            except OSError:
-                return  # closed
-            with connection:
-                self._pass_on(connection)
+        super().__init__(path, self._pass_on)
 
     def _pass_on(self, connection: socket.socket) -> None:
         with socket.socket(socket.AF_UNIX) as guest:
             try:
                 guest.connect(str(self._port))
-                guest.sendall(receive(connection, REQUEST_LEN))
+                guest.sendall(receive(connection, wire.REQUEST_LEN))
                 report = receive_report(guest)
                 # Kept first: fprctl must not drop a page of which we know nothing.
                 self._free |= wire.decode(report).free
@@ -51,7 +36,3 @@ class Recorder:
     def count(self) -> int:
         """How many pages any report named."""
         return self._free.bit_count()
-
-    def end(self) -> None:
-        """Stop answering."""
-        self._server.close()

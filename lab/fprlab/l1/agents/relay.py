@@ -6,41 +6,21 @@ The reports are the guest's own. Documentation/protocol.rst has the format.
 
 import fcntl
 import socket
-import struct
 import sys
 import termios
 import threading
 from pathlib import Path
 from typing import Callable, Optional
 
-from .misbehaving import NO_EPOCH, REQUEST_LEN
+from ...common import wire
+from .server import receive
 
-RESPONSE_LEN = 32
-RECORD_LEN = 24  # of a chunk, without its payload
-END_LEN = 20
-END = 0x45525046
-PAYLOAD_AT = 6
-TAG_AT = 8  # of a request
 INTERRUPT_TIMEOUT = 180.0  # seconds
-
-
-def receive(connection: socket.socket, size: int) -> bytes:
-    """So many bytes, or EOFError."""
-    data = connection.recv(size, socket.MSG_WAITALL)
-    if len(data) < size:
-        raise EOFError
-    return data
 
 
 def receive_report(guest: socket.socket) -> bytes:
     """One whole report of the guest."""
-    report = receive(guest, RESPONSE_LEN)
-    while True:
-        record = receive(guest, END_LEN)
-        if struct.unpack("<I", record[:4])[0] == END:
-            return report + record
-        payload = struct.unpack("<H", record[PAYLOAD_AT:PAYLOAD_AT + 2])[0]
-        report += record + receive(guest, RECORD_LEN - END_LEN + payload)
+    return wire.read_response(lambda size: receive(guest, size))
 
 
 class Relay:
@@ -67,9 +47,9 @@ class Relay:
             try:
                 self._guest.connect(str(self._port))
                 while True:
-                    request = receive(connection, REQUEST_LEN)
+                    request = receive(connection, wire.REQUEST_LEN)
                     self._guest.sendall(request)
-                    if struct.unpack("<Q", request[TAG_AT:TAG_AT + 8])[0] == NO_EPOCH:
+                    if wire.decode_request(request) == wire.NO_EPOCH:
                         connection.sendall(receive_report(self._guest))
                         continue
                     self.requests += 1
@@ -82,7 +62,7 @@ class Relay:
         if not self._connection or self._connection.fileno() < 0:
             return self.requests
         unread = fcntl.ioctl(self._connection, termios.FIONREAD, bytes(4))
-        return self.requests + int.from_bytes(unread, sys.byteorder) // REQUEST_LEN
+        return self.requests + int.from_bytes(unread, sys.byteorder) // wire.REQUEST_LEN
 
     def interrupted(self, connection: socket.socket, report: bytes) -> None:
         """The report, with something that happens to the guest in the middle of the first."""
