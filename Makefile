@@ -27,6 +27,10 @@ demo: machine packages ## Migrate real guests with and without the filter; the m
 check: machine packages ## Run all tests
 	scripts/check
 
+.PHONY: check-long
+check-long: machine packages ## Run the whole of what make check does a part of, which takes hours
+	scripts/check --long
+
 .PHONY: check-snapshot
 check-snapshot: machine packages ## Test snapshots by a VMM that knows nothing of the filter, and compare sizes
 	lab/tests/l0/snapshot_test
@@ -69,8 +73,8 @@ fuzz-decoders: packages ## Fuzz what decodes reports, in fprctl and in QEMU
 
 .PHONY: check-kunit
 check-kunit: machine packages ## Run KUnit and selftests under KASAN, and show what they cover
-	lab/run --kernel kasan --append kunit.enable=1 --timeout 1200 -- \
-		lab/tests/l1/kunit_test $$(scripts/build-modules kasan) $$(scripts/build-selftests)
+	lab/run --kernel kasan --append kunit.enable=1 --timeout 3600 -- \
+		lab/tests/l1/kunit_test $$(scripts/build-modules kasan) $$(scripts/build-selftests) --all
 
 # Choices of "make stress" and "make check-kcsan"; SEED also of "make soak".
 SECONDS ?= 600
