@@ -28,7 +28,10 @@ FAST = 1 << 40
 DIMM_MIB = 256
 VIRTIO_MEM_MIB = 512
 VIRTIO_MEM_BEFORE, VIRTIO_MEM_AFTER = 256 * MIB, 384 * MIB
+VIRTIO_MEM_SHRUNK, VIRTIO_MEM_LEAST = 128 * MIB, 64 * MIB
 ONLINE = "memhp_default_state=online"
+# The guest can always give such memory back.
+ONLINE_MOVABLE = "memhp_default_state=online_movable"
 
 
 def filter_info(qmp: Qmp) -> dict[str, Any]:
@@ -169,19 +172,53 @@ def wait_virtio_mem(source: Side) -> None:
                lambda: virtio_mem_data(source.qmp)["size"] == VIRTIO_MEM_BEFORE)
 
 
-def resize_virtio_mem(qmp: Qmp) -> None:
+def ask_virtio_mem(qmp: Qmp, size: int) -> None:
+    """Ask the guest for another size, in bytes, of the device's memory."""
+    qmp.execute("qom-set", path="/machine/peripheral/vmem", property="requested-size", value=size)
+
+
+def shrink_virtio_mem(source: Side) -> None:
+    """Wait until the guest has taken the device's memory, and has given half of it back."""
+    wait_virtio_mem(source)
+    ask_virtio_mem(source.qmp, VIRTIO_MEM_SHRUNK)
+    wait_until("the guest has given back half of the virtio-mem device's memory",
+               lambda: virtio_mem_data(source.qmp)["size"] == VIRTIO_MEM_SHRUNK)
+
+
+def grow_on(qmp: Qmp) -> None:
     """The guest is asked for more, and told to wait while the migration goes on."""
-    qmp.execute("qom-set", path="/machine/peripheral/vmem", property="requested-size", value=VIRTIO_MEM_AFTER)
+    ask_virtio_mem(qmp, VIRTIO_MEM_AFTER)
 
 
-def check_virtio_mem(ends: Ends) -> str:
-    """The device did not grow, and the destination knows that it should."""
+def shrink_on(qmp: Qmp) -> None:
+    """The guest is asked to give more back, and told to wait while the migration goes on."""
+    ask_virtio_mem(qmp, VIRTIO_MEM_LEAST)
+
+
+def check_virtio_mem(ends: Ends, size: int, requested: int) -> str:
+    """The device has the size from before the migration, and the destination knows what was asked."""
     for side in (ends.source, ends.destination):
         data = virtio_mem_data(side.qmp)
-        if (data["size"], data["requested-size"]) != (VIRTIO_MEM_BEFORE, VIRTIO_MEM_AFTER):
+        if (data["size"], data["requested-size"]) != (size, requested):
             raise LabError(f"virtio-mem has {data['size'] >> 20} MiB and was asked for "
                            f"{data['requested-size'] >> 20} on the {side.directory.name}")
-    return f"asked to grow during the migration, it waits; {check_blocks_dropped(ends)}"
+    return f"asked for {requested >> 20} MiB during the migration, it waits; {check_blocks_dropped(ends)}"
+
+
+def check_grown(ends: Ends) -> str:
+    """The device did not grow."""
+    return check_virtio_mem(ends, VIRTIO_MEM_BEFORE, VIRTIO_MEM_AFTER)
+
+
+def check_shrunk(ends: Ends) -> str:
+    """The device is as small as it was made before."""
+    return check_virtio_mem(ends, VIRTIO_MEM_SHRUNK, VIRTIO_MEM_LEAST)
+
+
+def dynamic_memslots_arguments(directory: Path, incoming: bool) -> Sequence[str]:
+    """The same device, of which KVM has only what the guest took, in memslots that come and go."""
+    return [f"{argument},dynamic-memslots=on" if argument.startswith("virtio-mem-pci") else argument
+            for argument in virtio_mem_arguments(directory, incoming)]
 
 
 @contextlib.contextmanager
@@ -213,8 +250,11 @@ MEMORY_FEATURES = {feature.name: feature for feature in (
     Feature("pc-dimm", memory=",slots=4,maxmem=4G", arguments=dimm_arguments, append=ONLINE, ready=plug_dimm,
             during=plug_another, loaded=check_blocks_dropped),
     Feature("virtio-mem", memory=",slots=4,maxmem=4G", arguments=virtio_mem_arguments,
-            append=ONLINE, modules=("virtio_mem",), ready=wait_virtio_mem, during=resize_virtio_mem,
-            loaded=check_virtio_mem),
+            append=ONLINE, modules=("virtio_mem",), ready=wait_virtio_mem, during=grow_on,
+            loaded=check_grown),
+    Feature("virtio-mem-shrinks", memory=",slots=4,maxmem=4G", arguments=dynamic_memslots_arguments,
+            append=ONLINE_MOVABLE, modules=("virtio_mem",), ready=shrink_virtio_mem, during=shrink_on,
+            loaded=check_shrunk),
     Feature("ignore-shared", backend=f"memory-backend-file,share=on,mem-path={SHARED_FILE}", around=shared_file,
             capabilities=("x-ignore-shared",), loaded=check_ignored),
 )}
