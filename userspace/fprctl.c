@@ -18,6 +18,9 @@ const struct cli_verb * const fprctl_verbs[] = {
 	&bitmap_info_verb,
 	&bitmap_convert_verb,
 	&bitmap_diff_verb,
+	&bitmap_and_verb,
+	&bitmap_andnot_verb,
+	&bitmap_or_verb,
 	NULL,
 };
 

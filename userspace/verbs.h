@@ -17,6 +17,9 @@ extern const struct cli_verb report_verb;
 extern const struct cli_verb bitmap_info_verb;
 extern const struct cli_verb bitmap_convert_verb;
 extern const struct cli_verb bitmap_diff_verb;
+extern const struct cli_verb bitmap_and_verb;
+extern const struct cli_verb bitmap_andnot_verb;
+extern const struct cli_verb bitmap_or_verb;
 
 /* Ends with NULL. */
 extern const struct cli_verb * const fprctl_verbs[];

@@ -6,18 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bitmap_input.h"
 #include "bitmap_pair.h"
 #include "bitmap_ranges.h"
 #include "bitmap_writer.h"
 #include "outfile.h"
 #include "result.h"
 #include "verbs.h"
-
-/* A file that is read, and where it comes from. */
-struct input {
-	struct report_source source;
-	struct bitmap_reader reader;
-};
 
 /* Pages of two bitmaps. */
 struct comparison {
@@ -32,30 +27,7 @@ struct list {
 	const char *separator;
 };
 
-/* To be closed in any case. @again: more than once. */
-static enum fpr_status open_input(struct input *input, const char *path,
-				  const struct cli_args *args, bool again)
-{
-	enum bitmap_format format;
-	enum fpr_status status;
-
-	*input = (struct input) { .source = { .fd = -1 }, .reader.source = &input->source,
-				  .reader.copy = -1 };
-	status = bitmap_parse_format("--from", args->option[OPT_FROM], &format);
-	if (!status)
-		status = report_open(&input->source, path);
-	if (!status)
-		status = cli_seconds("--timeout", args->option[OPT_TIMEOUT],
-				     &input->source.timeout_s);
-	return status ? status : bitmap_reader_open(&input->reader, &input->source, format, again);
-}
-
-static void close_input(struct input *input)
-{
-	bitmap_reader_close(&input->reader);
-}
-
-static enum fpr_status measure(struct input *input, struct bitmap_ranges *ranges)
+static enum fpr_status measure(struct bitmap_input *input, struct bitmap_ranges *ranges)
 {
 	struct bitmap_chunk chunk;
 	enum fpr_status status;
@@ -123,7 +95,7 @@ static void end_lists(const struct cli_args *args)
 		puts("}");
 }
 
-static enum fpr_status print_ranges(struct input *input, const struct cli_args *args)
+static enum fpr_status print_ranges(struct bitmap_input *input, const struct cli_args *args)
 {
 	struct list list;
 	struct bitmap_ranges ranges = { .each = list_range, .opaque = &list };
@@ -160,9 +132,9 @@ static enum fpr_status run_info(const struct cli_args *args)
 {
 	struct bitmap_ranges ranges = { 0 };
 	enum fpr_status status;
-	struct input input;
+	struct bitmap_input input;
 
-	status = open_input(&input, args->operand[0], args, args->option[OPT_RANGES]);
+	status = bitmap_input_open(&input, args->operand[0], args, args->option[OPT_RANGES]);
 	if (!status)
 		status = measure(&input, &ranges);
 	if (!status) {
@@ -170,7 +142,7 @@ static enum fpr_status run_info(const struct cli_args *args)
 		if (args->option[OPT_RANGES])
 			status = print_ranges(&input, args);
 	}
-	close_input(&input);
+	bitmap_input_close(&input);
 	return status;
 }
 
@@ -194,8 +166,7 @@ static enum fpr_status parse_target(const struct cli_args *args, const struct bi
 	return FPR_OK;
 }
 
-static enum fpr_status copy(struct bitmap_reader *reader, struct bitmap_writer *writer,
-			    uint64_t *bytes)
+static enum fpr_status copy(struct bitmap_reader *reader, struct bitmap_writer *writer)
 {
 	struct bitmap_chunk chunk;
 	enum fpr_status status;
@@ -205,57 +176,33 @@ static enum fpr_status copy(struct bitmap_reader *reader, struct bitmap_writer *
 		if (status)
 			return status;
 		if (!chunk.bits)
-			return bitmap_writer_commit(writer, bytes);
+			return bitmap_writer_commit(writer);
 		status = bitmap_writer_add(writer, chunk.first, chunk.bits);
 		if (status)
 			return status;
 	}
 }
 
-/* A report begins with what is known only at the end of some bitmaps. */
-static enum fpr_status find_span(struct input *input)
-{
-	struct bitmap_chunk chunk;
-	enum fpr_status status;
-
-	if (input->reader.knows_span)
-		return FPR_OK;
-	do
-		status = bitmap_reader_next(&input->reader, &chunk);
-	while (!status && chunk.bits);
-	return status ? status : bitmap_reader_rewind(&input->reader);
-}
-
-static enum fpr_status convert(struct input *input, const struct cli_args *args)
+static enum fpr_status convert(struct bitmap_input *input, const struct cli_args *args)
 {
 	const char *path = args->operand[1];
 	struct bitmap_writer writer;
 	enum fpr_status status;
 	enum bitmap_format to;
-	uint64_t epoch, bytes;
+	uint64_t epoch;
 
 	status = parse_target(args, &input->reader, &to, &epoch);
 	if (!status)
-		status = find_span(input);
+		status = bitmap_input_find_span(input);
 	if (status)
 		return status;
 	if (!epoch)
 		epoch = input->reader.tag;
 	status = bitmap_writer_open(&writer, path, to, epoch, input->reader.nr_pages);
 	if (!status)
-		status = copy(&input->reader, &writer, &bytes);
-	if (!status) {
-		const struct result results[] = {
-			{ "format", "format", .text = bitmap_format_name(to) },
-			{ "file_bytes", "file", "bytes", bytes },
-			{ "spanned_pages", "memory spans", "pages", writer.nr_pages },
-			{ "free_pages", "free", "pages", writer.nr_free },
-			{ 0 }
-		};
-
-		result_print(outfile_is_stdout(path) ? stderr : stdout, results,
-			     args->option[OPT_JSON]);
-	}
+		status = copy(&input->reader, &writer);
+	if (!status)
+		bitmap_writer_print(&writer, args->option[OPT_JSON]);
 	bitmap_writer_close(&writer);
 	return status;
 }
@@ -263,19 +210,19 @@ static enum fpr_status convert(struct input *input, const struct cli_args *args)
 static enum fpr_status run_convert(const struct cli_args *args)
 {
 	enum fpr_status status;
-	struct input input;
+	struct bitmap_input input;
 
 	status = outfile_check(args->operand[1]);
 	if (status)
 		return status;
-	status = open_input(&input, args->operand[0], args, true);
+	status = bitmap_input_open(&input, args->operand[0], args, true);
 	if (!status)
 		status = convert(&input, args);
-	close_input(&input);
+	bitmap_input_close(&input);
 	return status;
 }
 
-static enum fpr_status compare(struct input inputs[2], struct comparison *comparison)
+static enum fpr_status compare(struct bitmap_input inputs[2], struct comparison *comparison)
 {
 	struct bitmap_pair_chunk chunk;
 	enum fpr_status status;
@@ -314,7 +261,7 @@ static void subtract(const struct bitmap_pair_chunk *chunk, int side, uint8_t *b
 		bits[i] = (uint8_t)(minuend[i] & ~other[i]);
 }
 
-static enum fpr_status list_side(struct input inputs[2], int side, struct list *list)
+static enum fpr_status list_side(struct bitmap_input inputs[2], int side, struct list *list)
 {
 	struct bitmap_ranges ranges = { .each = list_range, .opaque = list };
 	uint8_t bits[WIRE_CHUNK_BYTES];
@@ -338,7 +285,7 @@ static enum fpr_status list_side(struct input inputs[2], int side, struct list *
 	return status;
 }
 
-static enum fpr_status list_differences(struct input inputs[2], const struct cli_args *args)
+static enum fpr_status list_differences(struct bitmap_input inputs[2], const struct cli_args *args)
 {
 	static const struct {
 		const char *key;
@@ -360,7 +307,7 @@ static enum fpr_status list_differences(struct input inputs[2], const struct cli
 	return status;
 }
 
-static enum fpr_status diff(struct input inputs[2], const struct cli_args *args, bool *differ)
+static enum fpr_status diff(struct bitmap_input inputs[2], const struct cli_args *args, bool *differ)
 {
 	struct comparison comparison;
 	enum fpr_status status = compare(inputs, &comparison);
@@ -385,17 +332,17 @@ static enum fpr_status diff(struct input inputs[2], const struct cli_args *args,
 static enum fpr_status run_diff(const struct cli_args *args)
 {
 	bool again = args->option[OPT_RANGES], differ = false;
-	struct input inputs[2];
+	struct bitmap_input inputs[2];
 	enum fpr_status status;
 
-	status = open_input(&inputs[0], args->operand[0], args, again);
+	status = bitmap_input_open(&inputs[0], args->operand[0], args, again);
 	if (!status) {
-		status = open_input(&inputs[1], args->operand[1], args, again);
+		status = bitmap_input_open(&inputs[1], args->operand[1], args, again);
 		if (!status)
 			status = diff(inputs, args, &differ);
-		close_input(&inputs[1]);
+		bitmap_input_close(&inputs[1]);
 	}
-	close_input(&inputs[0]);
+	bitmap_input_close(&inputs[0]);
 	if (status)
 		return TROUBLE;
 	return differ ? DIFFER : FPR_OK;

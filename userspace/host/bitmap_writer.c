@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "bitmap_writer.h"
+#include "result.h"
 
 #define BUFFER_SIZE	((size_t)256 << 10)
 #define WORD_BYTES	sizeof(uint64_t)
@@ -97,7 +98,7 @@ enum fpr_status bitmap_writer_add(struct bitmap_writer *writer, uint64_t first,
 	return FPR_OK;
 }
 
-enum fpr_status bitmap_writer_commit(struct bitmap_writer *writer, uint64_t *bytes)
+enum fpr_status bitmap_writer_commit(struct bitmap_writer *writer)
 {
 	enum fpr_status status = make_room(writer);
 
@@ -109,8 +110,20 @@ enum fpr_status bitmap_writer_commit(struct bitmap_writer *writer, uint64_t *byt
 	}
 	if (!status)
 		status = outfile_commit(&writer->out, writer->data, writer->len);
-	*bytes = writer->out.len;
 	return status;
+}
+
+void bitmap_writer_print(const struct bitmap_writer *writer, bool json)
+{
+	const struct result results[] = {
+		{ "format", "format", .text = bitmap_format_name(writer->format) },
+		{ "file_bytes", "file", "bytes", writer->out.len },
+		{ "spanned_pages", "memory spans", "pages", writer->nr_pages },
+		{ "free_pages", "free", "pages", writer->nr_free },
+		{ 0 }
+	};
+
+	result_print(outfile_is_stdout(writer->out.path) ? stderr : stdout, results, json);
 }
 
 void bitmap_writer_close(struct bitmap_writer *writer)

@@ -3,6 +3,7 @@
 #ifndef FPRCTL_BITMAP_WRITER_H
 #define FPRCTL_BITMAP_WRITER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,8 +46,11 @@ enum fpr_status bitmap_writer_open(struct bitmap_writer *writer, const char *pat
 enum fpr_status bitmap_writer_add(struct bitmap_writer *writer, uint64_t first,
 				  const uint8_t *bits);
 
-/** bitmap_writer_commit - put it in place; @bytes: out: its length */
-enum fpr_status bitmap_writer_commit(struct bitmap_writer *writer, uint64_t *bytes);
+/** bitmap_writer_commit - put it in place */
+enum fpr_status bitmap_writer_commit(struct bitmap_writer *writer);
+
+/** bitmap_writer_print - say what was written, on stderr if it went to stdout */
+void bitmap_writer_print(const struct bitmap_writer *writer, bool json);
 
 /** bitmap_writer_close - forget it, if it is not in place; to be called in any case */
 void bitmap_writer_close(struct bitmap_writer *writer);

@@ -172,7 +172,7 @@ static enum fpr_status parse_map(const struct cli_args *args, struct guest_map *
 		warnx("filter: --source pagemap needs --map GPA:HVA:SIZE, where the guest's memory is: see fprctl-filter(8)");
 		return FPR_USAGE;
 	}
-	status = guest_map_parse(map, args->option[OPT_MAP]);
+	status = guest_map_parse(map, "--map", "GPA:HVA:SIZE", args->option[OPT_MAP]);
 	if (!status && pagemap_bytes(map) > MAX_MAP_BYTES) {
 		warnx("--map: it spans more than 32T");
 		status = FPR_USAGE;

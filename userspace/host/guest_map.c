@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Where the guest's memory lies in the process that runs it, as the user says. */
+/* Where the guest's memory lies elsewhere, in the process that runs it or in a file, as the user says. */
 #include <err.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -15,45 +15,58 @@ static bool overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
 	return a < b + b_size && b < a + a_size;
 }
 
-static enum fpr_status check_range(const struct guest_map *map, const struct guest_range *range)
+static enum fpr_status check_range(const struct guest_map *map, const char *option,
+				   const struct guest_range *range)
 {
 	const struct guest_range *other;
 
 	if (!range->size || range->size > UINT64_MAX - range->gpa ||
-	    range->size > UINT64_MAX - range->hva) {
-		warnx("--map: 0x%llx bytes at 0x%llx: a range has at least one page and ends below 2^64",
-		      (unsigned long long)range->size, (unsigned long long)range->gpa);
+	    range->size > UINT64_MAX - range->place) {
+		warnx("%s: 0x%llx bytes at 0x%llx: a range has at least one page and ends below 2^64",
+		      option, (unsigned long long)range->size, (unsigned long long)range->gpa);
 		return FPR_USAGE;
 	}
 	for (other = map->range; other < map->range + map->nr; other++) {
 		if (overlap(range->gpa, range->size, other->gpa, other->size) ||
-		    overlap(range->hva, range->size, other->hva, other->size)) {
-			warnx("--map: the ranges at 0x%llx and 0x%llx overlap: each page has one place",
-			      (unsigned long long)other->gpa, (unsigned long long)range->gpa);
+		    overlap(range->place, range->size, other->place, other->size)) {
+			warnx("%s: the ranges at 0x%llx and 0x%llx overlap: each page has one place",
+			      option, (unsigned long long)other->gpa, (unsigned long long)range->gpa);
 			return FPR_USAGE;
 		}
 	}
 	return FPR_OK;
 }
 
-/* Cuts up @text, "GPA:HVA:SIZE". */
-static enum fpr_status parse_range(struct guest_range *range, char *text)
+/* The number that a word of the form stands for. */
+static uint64_t *number_of(struct guest_range *range, const char *word)
 {
-	uint64_t *number[] = { &range->gpa, &range->hva, &range->size };
-	enum fpr_status status = FPR_OK;
-	const char *part;
-	size_t i;
+	if (!strncmp(word, "GPA", 3))
+		return &range->gpa;
+	return !strncmp(word, "SIZE", 4) ? &range->size : &range->place;
+}
 
-	for (i = 0; !status && i < 3; i++) {
+/* Cuts up @text, which is of the form @form. */
+static enum fpr_status parse_range(struct guest_range *range, const char *option,
+				   const char *form, char *text)
+{
+	enum fpr_status status = FPR_OK;
+	const char *word, *part;
+	bool has_place = false;
+
+	for (word = form; !status && *word; word += strcspn(word, ":")) {
+		word += *word == ':';
 		part = strsep(&text, ":");
 		if (!part || !*part)
 			break;
-		status = cli_bytes("--map", part, number[i]);
+		has_place |= number_of(range, word) == &range->place;
+		status = cli_bytes(option, part, number_of(range, word));
 	}
-	if (!status && (i < 3 || text)) {
-		warnx("--map: give GPA:HVA:SIZE for each range");
+	if (!status && (*word || text)) {
+		warnx("%s: give %s for each range", option, form);
 		status = FPR_USAGE;
 	}
+	if (!has_place)
+		range->place = range->gpa;
 	return status;
 }
 
@@ -72,26 +85,27 @@ static void find_span(struct guest_map *map)
 	map->size = end - map->gpa;
 }
 
-enum fpr_status guest_map_parse(struct guest_map *map, const char *text)
+enum fpr_status guest_map_parse(struct guest_map *map, const char *option, const char *form,
+				const char *text)
 {
 	enum fpr_status status = FPR_OK;
 	char *copy = strdup(text);
 	char *rest = copy, *part;
 
 	if (!copy)
-		err(FPR_ERROR, "--map");
+		err(FPR_ERROR, "%s", option);
 	map->nr = 0;
 	while (!status && (part = strsep(&rest, ","))) {
-		struct guest_range range;
+		struct guest_range range = { 0 };
 
 		if (map->nr == GUEST_MAP_MAX) {
-			warnx("--map: more than %d ranges", GUEST_MAP_MAX);
+			warnx("%s: more than %d ranges", option, GUEST_MAP_MAX);
 			status = FPR_USAGE;
 			break;
 		}
-		status = parse_range(&range, part);
+		status = parse_range(&range, option, form, part);
 		if (!status)
-			status = check_range(map, &range);
+			status = check_range(map, option, &range);
 		if (!status)
 			map->range[map->nr++] = range;
 	}
@@ -136,8 +150,8 @@ static bool is_served(const char *flags)
 
 static uint64_t common_size(const struct guest_range *range, const struct area *area)
 {
-	uint64_t start = range->hva > area->start ? range->hva : area->start;
-	uint64_t range_end = range->hva + range->size;
+	uint64_t start = range->place > area->start ? range->place : area->start;
+	uint64_t range_end = range->place + range->size;
 	uint64_t end = range_end < area->end ? range_end : area->end;
 
 	return start < end ? end - start : 0;
@@ -207,7 +221,7 @@ enum fpr_status guest_map_check(const struct guest_map *map, pid_t pid)
 		if (covered[i] != map->range[i].size) {
 			warnx("--map: the process has no memory in all of 0x%llx bytes at 0x%llx: see %s",
 			      (unsigned long long)map->range[i].size,
-			      (unsigned long long)map->range[i].hva, path);
+			      (unsigned long long)map->range[i].place, path);
 			status = FPR_ERROR;
 		}
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Where the guest's memory lies in the process that runs it, as the user says. */
+/* Where the guest's memory lies elsewhere, in the process that runs it or in a file, as the user says. */
 #ifndef FPRCTL_GUEST_MAP_H
 #define FPRCTL_GUEST_MAP_H
 
@@ -14,12 +14,12 @@
 /**
  * struct guest_range - memory that is in one piece here and there
  * @gpa: guest-physical address
- * @hva: address in the process
+ * @place: address in the process, or offset in the file
  * @size: in bytes
  */
 struct guest_range {
 	uint64_t gpa;
-	uint64_t hva;
+	uint64_t place;
 	uint64_t size;
 };
 
@@ -37,11 +37,17 @@ struct guest_map {
 	uint64_t size;
 };
 
-/** guest_map_parse - the value of --map: "GPA:HVA:SIZE", several with commas between */
-enum fpr_status guest_map_parse(struct guest_map *map, const char *text);
+/**
+ * guest_map_parse - ranges, with commas between
+ * @option: for messages
+ * @form: the order of a range's numbers, of which there are two or three: GPA and SIZE, and
+ *	what @place is called.  Without that, it is the same as @gpa.
+ */
+enum fpr_status guest_map_parse(struct guest_map *map, const char *option, const char *form,
+				const char *text);
 
 /**
- * guest_map_check - refuse memory in which a page that is in no page table may hold something
+ * guest_map_check - refuse, in a process, memory in which a page that is in no page table may hold something
  * @pid: the process
  *
  * That is a file's, shared memory, and memory that a userfaultfd serves.

@@ -85,7 +85,7 @@ static enum fpr_status read_range(const struct pagemap *pagemap, const struct gu
 		part = range->size - at;
 		if (part > NR_ENTRIES * page_size())
 			part = NR_ENTRIES * page_size();
-		status = read_entries(pagemap, range->hva + at, entries, part / page_size());
+		status = read_entries(pagemap, range->place + at, entries, part / page_size());
 		if (status)
 			return status;
 		add_pages(bits, (range->gpa + at - pagemap->map->gpa) / page_size(), entries,
