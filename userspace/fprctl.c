@@ -21,6 +21,7 @@ const struct cli_verb * const fprctl_verbs[] = {
 	&bitmap_and_verb,
 	&bitmap_andnot_verb,
 	&bitmap_or_verb,
+	&punch_verb,
 	NULL,
 };
 

@@ -20,6 +20,7 @@ extern const struct cli_verb bitmap_diff_verb;
 extern const struct cli_verb bitmap_and_verb;
 extern const struct cli_verb bitmap_andnot_verb;
 extern const struct cli_verb bitmap_or_verb;
+extern const struct cli_verb punch_verb;
 
 /* Ends with NULL. */
 extern const struct cli_verb * const fprctl_verbs[];
