@@ -174,12 +174,45 @@ static enum fpr_status bad_option(const struct cli_verb *verb, char **argv)
 	return usage_error(verb, "unknown or ambiguous option ", argv[optind - 1]);
 }
 
+static bool takes_rest(const struct cli_option *opt)
+{
+	size_t len = opt->arg ? strlen(opt->arg) : 0;
+
+	return len > 3 && !strcmp(opt->arg + len - 3, "...");
+}
+
+/*
+ * Takes a command from the end of the line, with the option in front of it, before anything
+ * looks for options there.
+ */
+static enum fpr_status take_command(const struct cli_verb *verb, int *argc, char **argv,
+				    struct cli_args *args)
+{
+	const struct cli_option *opt = verb->options;
+	int i;
+
+	while (opt->name && !takes_rest(opt))
+		opt++;
+	for (i = 1; opt->name && i < *argc; i++) {
+		if (strncmp(argv[i], "--", 2) || strcmp(argv[i] + 2, opt->name))
+			continue;
+		args->command = argv + i + 1;
+		if (i + 1 == *argc)
+			return usage_error(verb, "an argument is missing after ", argv[i]);
+		args->option[opt->id] = argv[i + 1];
+		*argc = i;
+	}
+	return FPR_OK;
+}
+
 static enum fpr_status parse_options(const struct cli_verb *verb, int argc,
 				     char **argv, struct cli_args *args)
 {
 	struct option opts[NR_OPTS + 1] = { 0 };
 	int c, index;
 
+	if (take_command(verb, &argc, argv, args))
+		return FPR_USAGE;
 	fill_long_options(verb, opts);
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, ":h", opts, &index)) != -1) {
@@ -193,6 +226,9 @@ static enum fpr_status parse_options(const struct cli_verb *verb, int argc,
 		case '?':
 			return bad_option(verb, argv);
 		default:
+			if (takes_rest(&verb->options[index]))
+				return usage_error(verb, "in full, and with the command as arguments of its own, give --",
+						   opts[index].name);
 			args->option[c - OPT_VAL(0)] =
 				optarg ? optarg : opts[index].name;
 		}
@@ -219,26 +255,32 @@ static enum fpr_status check_empty(const struct cli_verb *verb, const struct cli
 	return FPR_OK;
 }
 
+static enum fpr_status check_operands(const struct cli_verb *verb, const struct cli_args *args)
+{
+	if (args->nr_operands < verb->min_operands)
+		return usage_error(verb, "operands are missing, give ",
+				   verb->operands);
+	if (args->nr_operands > verb->max_operands)
+		return usage_error(verb, "one operand too many: ",
+				   args->operand[verb->max_operands]);
+	return check_empty(verb, args);
+}
+
 static enum fpr_status run_verb(const struct cli_verb *verb, int argc, char **argv)
 {
 	struct cli_args args = { 0 };
 	enum fpr_status status;
 
 	status = parse_options(verb, argc, argv, &args);
-	if (status)
-		return status;
-	if (args.option[OPT_HELP]) {
+	if (!status && args.option[OPT_HELP]) {
 		print_verb_help(verb);
 		return FPR_OK;
 	}
-	if (args.nr_operands < verb->min_operands)
-		return usage_error(verb, "operands are missing, give ",
-				   verb->operands);
-	if (args.nr_operands > verb->max_operands)
-		return usage_error(verb, "one operand too many: ",
-				   args.operand[verb->max_operands]);
-	status = check_empty(verb, &args);
-	return status ? status : verb->run(&args);
+	if (!status)
+		status = check_operands(verb, &args);
+	if (status)
+		return args.command ? FPR_EXEC : status;
+	return verb->run(&args);
 }
 
 static bool is_one_of(const char *text, const char *a, const char *b)

@@ -42,7 +42,7 @@ enum cli_option_id {
 struct cli_option {
 	enum cli_option_id id;
 	const char *name;
-	const char *arg;	/* NULL: a switch */
+	const char *arg;	/* NULL: a switch; "COMMAND...": it takes the rest of the line */
 	const char *help;
 };
 
@@ -54,6 +54,7 @@ struct cli_args {
 	const char *option[NR_OPTS];	/* NULL: not given; a switch: its name */
 	char **operand;
 	int nr_operands;
+	char **command;		/* of the option that takes the rest of the line, or NULL */
 };
 
 struct cli_verb {

@@ -13,6 +13,7 @@ enum fpr_status {
 	FPR_USAGE	= 2,
 	FPR_NO_FILTER	= 3,
 	FPR_STALE	= 4,	/* nothing was lost: arm again and take a new report */
+	FPR_EXEC	= 125,	/* any of them, where the status is a command's own */
 };
 
 #endif

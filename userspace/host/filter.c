@@ -90,6 +90,14 @@ enum fpr_status filter_open(struct filter *filter, const char *vm)
 	return FPR_OK;
 }
 
+enum fpr_status filter_check_confirm(const struct filter *filter)
+{
+	if (!filter->probed || filter->flags & KVM_FPR_FLAG_CONFIRM)
+		return FPR_OK;
+	warnx("--confirmed: this kernel does not tell the confirmed pages: leave the option out");
+	return FPR_ERROR;
+}
+
 enum fpr_status filter_arm(const struct filter *filter, uint64_t *epoch,
 			   uint64_t *us)
 {

@@ -61,6 +61,9 @@ int filter_probe(uint32_t *flags);
  */
 enum fpr_status filter_open(struct filter *filter, const char *vm);
 
+/** filter_check_confirm - refuse a kernel that is known not to tell the confirmed pages */
+enum fpr_status filter_check_confirm(const struct filter *filter);
+
 /** filter_arm - begin an epoch; @us: out: how long that took */
 enum fpr_status filter_arm(const struct filter *filter, uint64_t *epoch,
 			   uint64_t *us);

@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "kvm_debugfs.h"
 #include "message.h"
+#include "snapshot_round.h"
 #include "source_file.h"
 #include "source_guest.h"
 #include "source_pagemap.h"
@@ -41,18 +42,6 @@ static enum fpr_status parse_limits(const struct cli_args *args, struct receive_
 		      args->option[OPT_MAX_MEMORY]);
 		status = FPR_USAGE;
 	}
-	return status;
-}
-
-static enum fpr_status run_round(const struct cli_args *args, const struct filter *filter,
-				 const struct filter_source *source, void *opaque,
-				 struct filter_round *round)
-{
-	enum fpr_status status = filter_round_run(filter, source, opaque, round);
-
-	if (!status)
-		filter_round_print(stdout, round, args->option[OPT_JSON],
-				   args->option[OPT_WATCH]);
 	return status;
 }
 
@@ -108,36 +97,93 @@ static enum fpr_status watch(const struct cli_args *args, const struct filter *f
 	return stop_signal && !round.lasting ? FPR_OK : status;
 }
 
-static enum fpr_status run_guest(const struct cli_args *args)
+static enum fpr_status parse_guest(const struct cli_args *args, struct source_guest *guest)
 {
-	struct source_guest guest = { .trust = args->option[OPT_TRUST_ENDPOINT] };
-	struct filter_round round = { 0 };
-	struct filter filter;
 	enum fpr_status status;
-	uint64_t watch_s = 0;
 
 	if (!args->option[OPT_GUEST]) {
 		warnx("filter: give --guest ENDPOINT, where to ask the guest");
 		return FPR_USAGE;
 	}
-	status = guest_endpoint_parse(&guest.endpoint, args->option[OPT_GUEST]);
+	guest->trust = args->option[OPT_TRUST_ENDPOINT];
+	status = guest_endpoint_parse(&guest->endpoint, args->option[OPT_GUEST]);
+	return status ? status : parse_limits(args, &guest->limits);
+}
+
+/* What --watch is for has no snapshot of its own. */
+static enum fpr_status parse_watch(const struct cli_args *args, uint64_t *watch_s)
+{
+	enum fpr_status status = cli_seconds("--watch", args->option[OPT_WATCH], watch_s);
+
+	if (status || !*watch_s || (!args->option[OPT_CONFIRMED] && !args->command))
+		return status;
+	warnx("filter: %s belongs to one snapshot: leave out --watch",
+	      args->command ? "--exec" : "--confirmed");
+	return FPR_USAGE;
+}
+
+static enum fpr_status check_confirmed(const struct cli_args *args)
+{
+	const char *path = args->option[OPT_CONFIRMED];
+
+	if (!path)
+		return FPR_OK;
+	if (args->command && outfile_is_stdout(path)) {
+		warnx("--confirmed %s: what the command of --exec prints goes there: give a file", path);
+		return FPR_USAGE;
+	}
+	return confirmed_file_check(path);
+}
+
+/* Where the confirmed pages go, and what tells whether they are disposable. */
+static enum fpr_status open_confirmed(const struct cli_args *args, const struct filter *filter,
+				      struct snapshot_round *snapshot, struct source_guest *guest)
+{
+	enum fpr_status status;
+
+	snapshot->confirmed.path = args->option[OPT_CONFIRMED];
+	if (!snapshot->confirmed.path)
+		return FPR_OK;
+	guest->confirmed = &snapshot->confirmed;
+	status = filter_check_confirm(filter);
+	if (status || args->option[OPT_TRUST_LOG])
+		return status;
+	guest->watch = &snapshot->watch;
+	snapshot->watched = true;
+	return log_watch_open(&snapshot->watch, &filter->vm, args->operand[0]);
+}
+
+static enum fpr_status run_guest(const struct cli_args *args, struct snapshot_round *snapshot)
+{
+	struct filter_round round = { 0 };
+	struct source_guest guest = { 0 };
+	struct filter filter;
+	enum fpr_status status;
+	uint64_t watch_s = 0;
+
+	status = parse_guest(args, &guest);
 	if (!status)
-		status = parse_limits(args, &guest.limits);
+		status = parse_watch(args, &watch_s);
 	if (!status)
-		status = cli_seconds("--watch", args->option[OPT_WATCH], &watch_s);
+		status = check_confirmed(args);
 	if (!status)
 		status = filter_open(&filter, args->operand[0]);
+	if (!status)
+		status = open_confirmed(args, &filter, snapshot, &guest);
 	if (status)
 		return status;
 	/* Of a guest or a reader that goes away, write() tells. */
 	signal(SIGPIPE, SIG_IGN);
-	if (!watch_s)
-		return run_round(args, &filter, &guest_source, &guest, &round);
-	stop_catch();
-	return watch(args, &filter, &guest, watch_s);
+	if (watch_s) {
+		stop_catch();
+		return watch(args, &filter, &guest, watch_s);
+	}
+	status = snapshot_round_run(snapshot, &filter, &guest_source, &guest, &round);
+	log_watch_close(&snapshot->watch);
+	return status;
 }
 
-static enum fpr_status run_file(const struct cli_args *args)
+static enum fpr_status run_file(const struct cli_args *args, struct snapshot_round *snapshot)
 {
 	struct source_file file = { .path = args->option[OPT_SOURCE] };
 	struct filter_round round = { 0 };
@@ -155,7 +201,7 @@ static enum fpr_status run_file(const struct cli_args *args)
 	if (!status)
 		status = filter_open(&filter, args->operand[0]);
 	if (!status)
-		status = run_round(args, &filter, &file_source, &file, &round);
+		status = snapshot_round_run(snapshot, &filter, &file_source, &file, &round);
 	source_file_release(&file);
 	return status;
 }
@@ -180,7 +226,7 @@ static enum fpr_status parse_map(const struct cli_args *args, struct guest_map *
 	return status;
 }
 
-static enum fpr_status run_pagemap(const struct cli_args *args)
+static enum fpr_status run_pagemap(const struct cli_args *args, struct snapshot_round *snapshot)
 {
 	struct source_pagemap source = { .pagemap = { .fd = -1 } };
 	struct filter_round round = { 0 };
@@ -193,7 +239,7 @@ static enum fpr_status run_pagemap(const struct cli_args *args)
 	if (!status)
 		status = filter_open(&filter, args->operand[0]);
 	if (!status)
-		status = run_round(args, &filter, &pagemap_source, &source, &round);
+		status = snapshot_round_run(snapshot, &filter, &pagemap_source, &source, &round);
 	source_pagemap_release(&source);
 	return status;
 }
@@ -210,6 +256,8 @@ static const struct {
 	{ OPT_TIMEOUT, "--timeout", "guest", "FILE" },
 	{ OPT_MAX_MEMORY, "--max-memory", "guest" },
 	{ OPT_TRUST_ENDPOINT, "--trust-endpoint", "guest" },
+	{ OPT_CONFIRMED, "--confirmed", "guest" },
+	{ OPT_TRUST_LOG, "--trust-log", "guest" },
 	{ OPT_MAP, "--map", "pagemap" },
 	{ OPT_ZERO_DESTINATION, "--zero-destination", "pagemap" },
 	{ OPT_EPOCH, "--epoch", "FILE" },
@@ -242,11 +290,17 @@ static enum fpr_status run(const struct cli_args *args)
 {
 	static const struct {
 		const char *name;
-		enum fpr_status (*run)(const struct cli_args *args);
+		enum fpr_status (*run)(const struct cli_args *args,
+				       struct snapshot_round *snapshot);
 	} sources[] = {
 		{ "guest", run_guest },
 		{ "pagemap", run_pagemap },
 		{ "FILE", run_file },
+	};
+	struct snapshot_round snapshot = {
+		.command = args->command,
+		.json = args->option[OPT_JSON],
+		.watch = { .dir = -1 },
 	};
 	const char *name = args->option[OPT_SOURCE];
 	enum fpr_status status;
@@ -255,7 +309,11 @@ static enum fpr_status run(const struct cli_args *args)
 	while (name && i < 2 && strcmp(name, sources[i].name))
 		i++;
 	status = check_options(args, sources[i].name);
-	return status ? status : sources[i].run(args);
+	if (!status)
+		status = sources[i].run(args, &snapshot);
+	if (!args->command)
+		return status;
+	return status ? FPR_EXEC : (enum fpr_status)snapshot.command_status;
 }
 
 static const struct cli_option filter_options[] = {
@@ -269,7 +327,10 @@ static const struct cli_option filter_options[] = {
 	BITMAP_FROM_OPTION,
 	{ OPT_MAP, "map", "GPA:HVA:SIZE", "for pagemap: where memory is; several with commas" },
 	{ OPT_ZERO_DESTINATION, "zero-destination", NULL, "for pagemap: what is not sent reads as zero" },
+	{ OPT_CONFIRMED, "confirmed", "FILE", "keep the confirmed pages, for fprctl punch" },
+	{ OPT_TRUST_LOG, "trust-log", NULL, "with --confirmed: nobody else reads the dirty log" },
 	CLI_JSON_OPTION,
+	{ OPT_EXEC, "exec", "COMMAND...", "run it as soon as that is done; last on the line" },
 	{ 0 }
 };
 
@@ -309,6 +370,22 @@ const struct cli_verb filter_verb = {
 "refuses, its pages have another size, or its memory exceeds --max-memory. That\n"
 "the VM is gone is noticed at once, unless it is an inherited descriptor.\n"
 "\n"
+"--exec runs COMMAND with its arguments, such as one that takes a snapshot, when\n"
+"the pages have been dropped, so that the guest has the least time to use them\n"
+"again. The epoch has ended then. The exit status is that of COMMAND, 128 and\n"
+"the number of the signal that ended it, 127 if there is none, 126 if it cannot\n"
+"be run; and 125 if fprctl fails, which then does not run it, or cannot keep the\n"
+"confirmed pages. SIGINT and SIGTERM are sent on to it.\n"
+"\n"
+"--confirmed keeps pages whose content nobody needed, in a report with the\n"
+"epoch, if COMMAND succeeds. FILE must not be there: one that is left from\n"
+"another round would be taken for this one's. They are disposable in older\n"
+"snapshots only if nobody read the log between the epoch's begin and its end, as\n"
+"COMMAND does later; see fprctl-punch(8). KVM counts no readings, but flushes of\n"
+"the TLBs, of which a reading is one. So the round is done again if there was\n"
+"any, up to 5 times, and is then an error. --trust-log says that there was none:\n"
+"for a host that flushes all the time, or does not tell.\n"
+"\n"
 "A guest may send what it likes. It costs at most the time of --timeout, and one\n"
 "bit a page of --max-memory.\n"
 "\n"
@@ -344,6 +421,8 @@ VM_HELP,
 	.examples =
 "  fprctl filter 4321 --guest unix:/run/vm/report.sock --json\n"
 "  fprctl filter 4321 --guest vsock:3:999 --watch 5\n"
+"  fprctl filter 4321 --guest unix:/run/vm/report.sock --confirmed free.3 \\\n"
+"  --exec take-snapshot diff3.mem\n"
 "  fprctl filter 4321 --source report\n"
 "  fprctl filter 4321 --source pagemap --zero-destination \\\n"
 "  --map 1M:0x7f1200100000:1023M\n",

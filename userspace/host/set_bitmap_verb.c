@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* fprctl set-bitmap: a round with a file or a command. */
 #include <err.h>
-#include <linux/kvm_fpr.h>
 #include <stdio.h>
 
 #include "source_file.h"
@@ -43,19 +42,6 @@ static enum fpr_status parse_options(const struct cli_args *args, struct source_
 	return status ? status : choose_source(args, file);
 }
 
-static enum fpr_status open_vm(const char *vm, const struct source_file *file,
-			       struct filter *filter)
-{
-	enum fpr_status status = filter_open(filter, vm);
-
-	if (!status && file->confirmed_path && filter->probed &&
-	    !(filter->flags & KVM_FPR_FLAG_CONFIRM)) {
-		warnx("--confirmed: this kernel does not tell the confirmed pages: leave the option out");
-		status = FPR_ERROR;
-	}
-	return status;
-}
-
 static enum fpr_status run(const struct cli_args *args)
 {
 	struct filter_round round = { 0 };
@@ -68,7 +54,9 @@ static enum fpr_status run(const struct cli_args *args)
 	if (!status)
 		status = source_file_open(&file, &round.range.epoch);
 	if (!status)
-		status = open_vm(args->operand[0], &file, &filter);
+		status = filter_open(&filter, args->operand[0]);
+	if (!status && file.confirmed_path)
+		status = filter_check_confirm(&filter);
 	if (!status)
 		status = filter_round_run(&filter, &file_source, &file, &round);
 	to_stdout = file.confirmed_path && outfile_is_stdout(file.confirmed_path);

@@ -44,6 +44,9 @@ static enum fpr_status take(void *opaque, const struct filter *filter, struct fi
 	enum fpr_status status;
 
 	(void)filter;
+	/* Behind ARM, and in front of what any report can be true of. */
+	if (guest->watch)
+		log_watch_begin(guest->watch);
 	status = receive_report(report, &guest->link, round->range.epoch, &guest->limits,
 				&round->lasting);
 	round->range.report = report->bits;
@@ -51,6 +54,8 @@ static enum fpr_status take(void *opaque, const struct filter *filter, struct fi
 	round->nr_pages = report->nr_pages;
 	round->nr_reported = report->nr_free;
 	round->response_bytes = report->bytes;
+	if (!status && guest->confirmed)
+		status = confirmed_file_begin(guest->confirmed, &round->range, report->nr_pages);
 	return status;
 }
 

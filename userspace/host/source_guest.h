@@ -3,8 +3,10 @@
 #ifndef FPRCTL_SOURCE_GUEST_H
 #define FPRCTL_SOURCE_GUEST_H
 
+#include "confirmed_file.h"
 #include "filter_round.h"
 #include "guest_endpoint.h"
+#include "log_watch.h"
 #include "receive_report.h"
 
 /**
@@ -12,6 +14,8 @@
  * @endpoint: from guest_endpoint_parse()
  * @trust: also where the endpoint is known to be another VM's
  * @limits: what it may cost
+ * @confirmed: where the confirmed pages go, or NULL
+ * @watch: begun when the guest is asked, or NULL
  *
  * The rest is the source's own.
  */
@@ -19,6 +23,8 @@ struct source_guest {
 	struct guest_endpoint endpoint;
 	bool trust;
 	struct receive_limits limits;
+	struct confirmed_file *confirmed;
+	struct log_watch *watch;
 
 	struct guest_link link;
 	bool is_open;
