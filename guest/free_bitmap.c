@@ -291,7 +291,7 @@ static int mark_pcp_once(struct free_window *window, struct per_cpu_pages *pcp, 
 }
 
 /*
- * The lists can be long, and a walk can not be resumed: they may be others then.  With the
+ * The lists can be long, and a walk cannot be resumed: they may be others then.  With the
  * lock held this CPU runs nothing else, and that CPU's allocations go by the zone's
  * lists.  So a walk that keeps something waiting is begun anew after it, a few times.
  */

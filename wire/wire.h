@@ -43,7 +43,7 @@ enum wire_refusal {
 	WIRE_REFUSED_NOT	= 0,
 	WIRE_REFUSED_VERSION	= 1,	/* the request is of another version */
 	WIRE_REFUSED_CONTENT	= 2,	/* the guest needs what free pages hold */
-	WIRE_REFUSED_SOURCE	= 3,	/* the guest can not read its free pages */
+	WIRE_REFUSED_SOURCE	= 3,	/* the guest cannot read its free pages */
 };
 
 /* What the decoders return; errors are below zero and stay. */

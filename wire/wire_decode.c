@@ -48,7 +48,7 @@ const char *wire_refusal_text(unsigned int refusal)
 	case WIRE_REFUSED_CONTENT:
 		return "it needs the content of free pages";
 	case WIRE_REFUSED_SOURCE:
-		return "it can not read its free pages";
+		return "it cannot read its free pages";
 	}
 	return "for a reason that only a newer version knows";
 }

@@ -94,7 +94,7 @@ static bool config_has(gzFile f, const char *want)
 	return false;
 }
 
-/* -1: can not be known. */
+/* -1: cannot be known. */
 static int is_on_by_default(const char *config)
 {
 	gzFile f = open_config();
@@ -126,7 +126,7 @@ static bool feature_is_off(size_t i, const char *cmdline)
 		warnx("this kernel needs the content of free pages: boot with %s=0",
 		      features[i].name);
 	if (on < 0)
-		warnx("can not know whether this kernel uses %s: use --source device, or boot with %s=0",
+		warnx("cannot know whether this kernel uses %s: use --source device, or boot with %s=0",
 		      features[i].name, features[i].name);
 	return !on;
 }
@@ -138,13 +138,13 @@ static bool content_is_looked_at(void)
 	struct utsname uts;
 
 	if (uname(&uts) || sscanf(uts.release, "%u.%u", &major, &minor) != 2) {
-		warnx("can not know which kernel this is: use --source device");
+		warnx("cannot know which kernel this is: use --source device");
 		return false;
 	}
 	if (major < CONTENT_LOOKED_AT_MAJOR ||
 	    (major == CONTENT_LOOKED_AT_MAJOR && minor <= CONTENT_LOOKED_AT_MINOR))
 		return true;
-	warnx("can not know whether Linux %u.%u needs the content of free pages: use --source device",
+	warnx("cannot know whether Linux %u.%u needs the content of free pages: use --source device",
 	      major, minor);
 	return false;
 }
@@ -157,7 +157,7 @@ bool content_matters(void)
 	if (!content_is_looked_at())
 		return true;
 	if (!read_cmdline(cmdline, sizeof(cmdline))) {
-		warnx("can not read /proc/cmdline: use --source device");
+		warnx("cannot read /proc/cmdline: use --source device");
 		return true;
 	}
 	for (i = 0; i < NR_FEATURES; i++) {
@@ -167,7 +167,7 @@ bool content_matters(void)
 	return false;
 }
 
-/* One attribute of a device; "" if it can not be read. */
+/* One attribute of a device; "" if it cannot be read. */
 static void read_attribute(char *text, size_t size, const char *device, const char *name)
 {
 	char path[PATH_MAX];

@@ -7,7 +7,7 @@
 /**
  * content_matters - whether this kernel may rely on what free pages hold
  *
- * For sources that do not know it themselves.  Says so; what can not be found out
+ * For sources that do not know it themselves.  Says so; what cannot be found out
  * counts as yes.
  */
 bool content_matters(void);

@@ -87,7 +87,7 @@ static void set_up_signals(void)
 }
 
 /*
- * A port that hung up is always "ready", so poll() can not wait for the next host.
+ * A port that hung up is always "ready", so poll() cannot wait for the next host.
  * The port's driver sends SIGIO; the time limit is for those that don't.
  */
 static void wait_for_host(void)
@@ -236,7 +236,7 @@ static enum fpr_status write_client(void *opaque, const void *data, size_t len)
 	return FPR_OK;
 }
 
-/* A report that can not be made is refused; why was said. */
+/* A report that cannot be made is refused; why was said. */
 static void answer(struct server *server)
 {
 	struct answer answer = { .server = server, .begun_us = clock_us() };

@@ -9,7 +9,7 @@
  * serve - answer requests until a signal ends the process
  * @endpoint: a vsock to listen at, or the path of a port
  *
- * Return: only if it can not begin.
+ * Return: only if it cannot begin.
  */
 enum fpr_status serve(const struct endpoint *endpoint, struct free_source *source);
 

@@ -24,7 +24,7 @@ static const struct {
 	{ EPERM, FPR_ERROR,
 	  "not permitted: the VM's owner must enable KVM_FPR_FLAG_FOREIGN, or run with CAP_SYS_ADMIN in the initial user namespace" },
 	{ EOPNOTSUPP, FPR_ERROR,
-	  "the VM's memory is private or encrypted: the filter can not be used with it" },
+	  "the VM's memory is private or encrypted: the filter cannot be used with it" },
 	{ ENXIO, FPR_ERROR,
 	  "the VM uses a dirty ring: the filter needs dirty bitmaps" },
 	{ EINVAL, FPR_ERROR,

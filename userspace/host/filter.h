@@ -56,7 +56,7 @@ int filter_probe(uint32_t *flags);
  * @vm: what names it, see vm_open()
  *
  * A kernel without the filter answers EIO to any ioctl on another process's
- * VM, as for a dead VM: only /dev/kvm tells the difference.  Where it can not
+ * VM, as for a dead VM: only /dev/kvm tells the difference.  Where it cannot
  * be opened the ioctls are tried all the same.
  */
 enum fpr_status filter_open(struct filter *filter, const char *vm);

@@ -35,7 +35,7 @@ enum fpr_status guest_endpoint_parse(struct guest_endpoint *guest, const char *n
  * @timeout_s: what a VMM may take to answer that gives the guest's vsock as a unix socket
  * @fd: out: does not block
  *
- * Return: FPR_USAGE where the name can not be right, so that it is no use to try again.
+ * Return: FPR_USAGE where the name cannot be right, so that it is no use to try again.
  */
 enum fpr_status guest_endpoint_open(const struct guest_endpoint *guest, uint64_t timeout_s,
 				    int *fd);

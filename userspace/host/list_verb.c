@@ -132,7 +132,7 @@ KVM_DEBUGFS ". What is not known is shown as -, or null in JSON.\n"
 "but without these three.\n"
 "\n"
 "Looking at other users' processes needs the right to ptrace them. Processes\n"
-"that can not be looked at are counted, on stderr or as hidden_processes.\n",
+"that cannot be looked at are counted, on stderr or as hidden_processes.\n",
 	.examples =
 "  fprctl list\n"
 "  fprctl list --json | jq '.vms[] | select(.logging).pid'\n",

@@ -39,7 +39,7 @@ pid_t proc_thread(pid_t pid);
  * proc_vms_read - all of a process
  * @vms: out: to be released if it succeeds
  *
- * Return: 0, or -1 with errno if the process can not be looked at: EACCES or EPERM, or
+ * Return: 0, or -1 with errno if the process cannot be looked at: EACCES or EPERM, or
  * ESRCH where it has ended, also if its parent has not seen that yet.
  */
 int proc_vms_read(struct proc_vms *vms, pid_t pid);

@@ -144,7 +144,7 @@ static enum fpr_status refuse(struct receiver *receiver, enum wire_status status
 		receiver->lasting = true;
 		/* fallthrough */
 	default:
-		warnx("%s: the guest's report can not be used: %s", name, wire_status_text(status));
+		warnx("%s: the guest's report cannot be used: %s", name, wire_status_text(status));
 	}
 	return FPR_ERROR;
 }

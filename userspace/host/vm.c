@@ -211,7 +211,7 @@ static enum fpr_status only_vm_of(pid_t pid, struct vm *vm)
 	enum fpr_status status;
 	struct proc_vms vms;
 
-	/* Opened first: from here on the pid can not become another process. */
+	/* Opened first: from here on the pid cannot become another process. */
 	status = open_process(pid, vm);
 	if (status)
 		return status;
@@ -236,7 +236,7 @@ static bool process_has_vm(pid_t pid)
 	struct proc_vms vms;
 	bool found;
 
-	/* One that can not be looked at can not be meant either. */
+	/* One that cannot be looked at cannot be meant either. */
 	if (pid == getpid() || proc_vms_read(&vms, pid))
 		return false;
 	found = vms.nr;

@@ -37,7 +37,7 @@ struct vm_entry {
  * struct vm_list - what there is
  * @vm: by process and descriptor, in ascending order
  * @nr: how many
- * @nr_hidden: processes whose descriptors can not be looked at
+ * @nr_hidden: processes whose descriptors cannot be looked at
  */
 struct vm_list {
 	struct vm_entry *vm;

@@ -31,7 +31,7 @@ def build_dir() -> Path:
     script = TOP / "scripts" / "build-userspace"
     done = subprocess.run([script], check=False, stdout=subprocess.PIPE, text=True)
     if done.returncode:
-        sys.exit(f"{script} failed: where it can not build, as in the lab, give the "
+        sys.exit(f"{script} failed: where it cannot build, as in the lab, give the "
                  "directory that it prints as an argument")
     return Path(done.stdout.splitlines()[-1])
 

@@ -112,7 +112,7 @@ static int fpr_check_vm(struct kvm *kvm)
  * kvm_fpr_check_extension - answer to KVM_CHECK_EXTENSION
  * @kvm: the VM that is asked, NULL for the system
  *
- * Return: the mask of supported flags, 0 for a VM that can not use the filter.
+ * Return: the mask of supported flags, 0 for a VM that cannot use the filter.
  */
 int kvm_fpr_check_extension(struct kvm *kvm)
 {

@@ -9,7 +9,7 @@
 #include "mmu/tdp_iter.h"
 
 /*
- * Memory that is encrypted or private can not be copied by page content, and
+ * Memory that is encrypted or private cannot be copied by page content, and
  * its hypervisor-side log is not the whole truth.  A VM of the default type can
  * be encrypted, too, by KVM_SEV_INIT, KVM_SEV_ES_INIT, or by the context of
  * another that was copied or moved to it: the vendor's module knows.

@@ -142,7 +142,7 @@ struct kvm_fpr_arm {
  * EINTR	a signal came before anything was done
  * ENOMEM	no memory for the buffers
  *
- * EFAULT is also returned where @bitmap or @confirmed can not be accessed;
+ * EFAULT is also returned where @bitmap or @confirmed cannot be accessed;
  * @gpa and @size then say how much was done before.
  */
 struct kvm_fpr_bitmap {

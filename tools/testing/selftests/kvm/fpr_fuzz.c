@@ -192,7 +192,7 @@ struct fuzzer {
 	struct arena read_only;
 	struct arena report;
 	struct arena confirmed;
-	/* A bitmap that can not be written, and names no page. */
+	/* A bitmap that cannot be written, and names no page. */
 	struct arena zeros;
 };
 

@@ -30,7 +30,7 @@
  *   keeps the bitmap and excuses nothing.
  * - Only what KVM confirmed is excused, not what was reported.
  * - A report speaks of gfns.  One that was read while a slot was elsewhere than
- *   at ARM would speak of other pages once the slot is back, and KVM can not
+ *   at ARM would speak of other pages once the slot is back, and KVM cannot
  *   know; agents name no pages of a slot that moved between ARM and the reading.
  *
  * In half of the rounds the agents are part of a VMM that knows the filter: it

@@ -904,7 +904,7 @@ TEST_F(fpr, only_candidates_are_protected)
 /* Pages whose bitmap has the size of a page: KVM's chunk. */
 #define CHUNK		(8 * PAGE * PAGE)
 
-/* A range of two chunks around the slot of which the second can not be read. */
+/* A range of two chunks around the slot of which the second cannot be read. */
 struct two_chunks {
 	struct kvm_fpr_arm args;
 	char *bitmap;
@@ -1357,7 +1357,7 @@ TEST_F(fpr, order_of_checks)
 	ASSERT_EQ(EFAULT, try_set(self, (struct kvm_fpr_bitmap *)readonly));
 }
 
-/* Earlier chunks are done and said to be, where a later one can not be read. */
+/* Earlier chunks are done and said to be, where a later one cannot be read. */
 TEST_F(fpr, error_in_a_later_chunk)
 {
 	struct kvm_fpr_bitmap args = {
@@ -1442,7 +1442,7 @@ TEST_F(fpr, interrupted_by_signals)
 	assert_log(self, SLOT, &none);
 }
 
-/* A page for a memslot that userfaultfd gives when it is told to; -1 if it can not. */
+/* A page for a memslot that userfaultfd gives when it is told to; -1 if it cannot. */
 static int late_page(char **page)
 {
 	struct uffdio_api api = { .api = UFFD_API };
