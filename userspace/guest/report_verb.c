@@ -240,6 +240,7 @@ const struct cli_verb report_verb = {
 "The report is a response in the format that is described in\n"
 "Documentation/protocol.rst. Each page that it names was free\n"
 "at some instant after fprctl began, or read the request; none is held.\n"
+"This is not Linux's free page reporting, which gives memory back to the host.\n"
 "\n"
 "device is the module fpr_guest, which reads the kernel's lists under their\n"
 "locks. It may also be any file with a bitmap in whole 64-bit words.\n"
