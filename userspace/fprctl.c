@@ -14,6 +14,7 @@ const struct cli_verb * const fprctl_verbs[] = {
 	&set_bitmap_verb,
 	&disarm_verb,
 	&filter_verb,
+	&ping_verb,
 	&report_verb,
 	&bitmap_info_verb,
 	&bitmap_convert_verb,

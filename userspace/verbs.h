@@ -13,6 +13,7 @@ extern const struct cli_verb arm_verb;
 extern const struct cli_verb set_bitmap_verb;
 extern const struct cli_verb disarm_verb;
 extern const struct cli_verb filter_verb;
+extern const struct cli_verb ping_verb;
 extern const struct cli_verb report_verb;
 extern const struct cli_verb bitmap_info_verb;
 extern const struct cli_verb bitmap_convert_verb;

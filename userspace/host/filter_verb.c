@@ -19,31 +19,8 @@
 #include "verbs.h"
 #include "vm.h"
 
-#define DEFAULT_TIMEOUT_S	10
-#define DEFAULT_MAX_MEMORY	BITMAP_MAX_BYTES
-
 /* Of a bitmap of as much memory. */
 #define MAX_MAP_BYTES		((size_t)(BITMAP_MAX_PAGES / 8))
-
-static enum fpr_status parse_limits(const struct cli_args *args, struct receive_limits *limits)
-{
-	const uint64_t page_size = (uint64_t)sysconf(_SC_PAGESIZE);
-	uint64_t max_memory = DEFAULT_MAX_MEMORY;
-	enum fpr_status status;
-
-	limits->timeout_s = DEFAULT_TIMEOUT_S;
-	status = cli_seconds("--timeout", args->option[OPT_TIMEOUT], &limits->timeout_s);
-	if (!status)
-		status = cli_bytes("--max-memory", args->option[OPT_MAX_MEMORY], &max_memory);
-	/* Guests round up, too. */
-	limits->max_pages = (max_memory / page_size + 63) / 64 * 64;
-	if (!status && !max_memory) {
-		warnx("--max-memory %s: a guest has at least one page",
-		      args->option[OPT_MAX_MEMORY]);
-		status = FPR_USAGE;
-	}
-	return status;
-}
 
 /* The same error of one round after the other is said once. */
 static void say_left_out(const struct source_guest *guest)
@@ -107,7 +84,7 @@ static enum fpr_status parse_guest(const struct cli_args *args, struct source_gu
 	}
 	guest->trust = args->option[OPT_TRUST_ENDPOINT];
 	status = guest_endpoint_parse(&guest->endpoint, args->option[OPT_GUEST]);
-	return status ? status : parse_limits(args, &guest->limits);
+	return status ? status : receive_limits_parse(&guest->limits, args);
 }
 
 /* What --watch is for has no snapshot of its own. */
@@ -322,7 +299,7 @@ static const struct cli_option filter_options[] = {
 	{ OPT_TRUST_ENDPOINT, "trust-endpoint", NULL, "also where it looks like another VM's" },
 	{ OPT_WATCH, "watch", "SECONDS", "ask again every SECONDS, until a signal comes" },
 	{ OPT_TIMEOUT, "timeout", "SECONDS", "how long to wait (default 10, with FILE for ever)" },
-	{ OPT_MAX_MEMORY, "max-memory", "S", "refuse reports about more memory (default 32T)" },
+	RECEIVE_MAX_MEMORY_OPTION,
 	{ OPT_EPOCH, "epoch", "N", "FILE was made in epoch N" },
 	BITMAP_FROM_OPTION,
 	{ OPT_MAP, "map", "GPA:HVA:SIZE", "for pagemap: where memory is; several with commas" },
@@ -350,12 +327,7 @@ const struct cli_verb filter_verb = {
 "           that is safe is in the NOTES of the manual page\n"
 "  FILE     a bitmap in either format of fprctl bitmap; - is stdin\n"
 "\n"
-"ENDPOINT is one of\n"
-"  unix:PATH        a socket, such as that of QEMU's chardev of a virtserialport\n"
-"  vsock:CID:PORT   the guest's CID, and where fprctl report listens there\n"
-"  vsock-unix:PATH:PORT   the same, where the VMM gives the guest's vsock as a\n"
-"                   unix socket, as Firecracker and Cloud Hypervisor do\n"
-"  the path of a character device, such as a pty of QEMU\n"
+GUEST_ENDPOINT_HELP
 "The answer of another VM's guest would lose pages. So a socket is refused\n"
 "that was made by a process with another VM, and a CID that another VM's process\n"
 "has on its command line, or that is not the one which this VM's process names.\n"

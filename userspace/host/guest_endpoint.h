@@ -8,6 +8,15 @@
 
 #include "endpoint.h"
 
+/* What guest_endpoint_parse() takes, for --help. */
+#define GUEST_ENDPOINT_HELP						\
+"ENDPOINT is one of\n"							\
+"  unix:PATH        a socket, such as that of QEMU's chardev of a virtserialport\n" \
+"  vsock:CID:PORT   the guest's CID, and where fprctl report listens there\n" \
+"  vsock-unix:PATH:PORT   the same, where the VMM gives the guest's vsock as a\n" \
+"                   unix socket, as Firecracker and Cloud Hypervisor do\n"	\
+"  the path of a character device, such as a pty of QEMU\n"
+
 /**
  * struct guest_endpoint - one way
  * @name: as it was given

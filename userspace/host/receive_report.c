@@ -7,10 +7,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "bitmap.h"
 #include "clock.h"
 #include "receive_report.h"
 #include "stop.h"
 #include "wire.h"
+
+#define DEFAULT_TIMEOUT_S	10
+#define DEFAULT_MAX_MEMORY	BITMAP_MAX_BYTES
 
 struct receiver {
 	const struct guest_link *guest;
@@ -22,6 +26,26 @@ struct receiver {
 	struct stop_notice notice;
 	bool lasting;
 };
+
+enum fpr_status receive_limits_parse(struct receive_limits *limits, const struct cli_args *args)
+{
+	const uint64_t page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t max_memory = DEFAULT_MAX_MEMORY;
+	enum fpr_status status;
+
+	limits->timeout_s = DEFAULT_TIMEOUT_S;
+	status = cli_seconds("--timeout", args->option[OPT_TIMEOUT], &limits->timeout_s);
+	if (!status)
+		status = cli_bytes("--max-memory", args->option[OPT_MAX_MEMORY], &max_memory);
+	/* Guests round up, too. */
+	limits->max_pages = (max_memory / page_size + 63) / 64 * 64;
+	if (!status && !max_memory) {
+		warnx("--max-memory %s: a guest has at least one page",
+		      args->option[OPT_MAX_MEMORY]);
+		status = FPR_USAGE;
+	}
+	return status;
+}
 
 /*
  * As the header says, but pages of it that no chunk is about take no memory.  The header

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cli.h"
 #include "status.h"
 
 /**
@@ -28,6 +29,12 @@ struct receive_limits {
 	uint64_t max_pages;
 	uint64_t timeout_s;
 };
+
+#define RECEIVE_MAX_MEMORY_OPTION					\
+	{ OPT_MAX_MEMORY, "max-memory", "S", "refuse reports about more memory (default 32T)" }
+
+/** receive_limits_parse - the values of --timeout, else 10 s, and --max-memory */
+enum fpr_status receive_limits_parse(struct receive_limits *limits, const struct cli_args *args);
 
 /**
  * struct received_report - a response, complete
