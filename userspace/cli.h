@@ -10,6 +10,7 @@
 #define FPRCTL_VERSION	"0.1"
 
 enum cli_option_id {
+	OPT_ALL,
 	OPT_CONFIRMED,
 	OPT_DEVICE,
 	OPT_DRY_RUN,
@@ -24,7 +25,9 @@ enum cli_option_id {
 	OPT_MAX_MEMORY,
 	OPT_NO_DIFF,
 	OPT_NO_HEADINGS,
+	OPT_OUTPUT,
 	OPT_PAGES,
+	OPT_PROMETHEUS,
 	OPT_RANGES,
 	OPT_SERVE,
 	OPT_SIZE,

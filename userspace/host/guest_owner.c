@@ -9,7 +9,6 @@
 #include <linux/kcmp.h>
 #include <linux/vm_sockets.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,6 +17,7 @@
 
 #include "cli.h"
 #include "guest_owner.h"
+#include "proc_cmdline.h"
 #include "proc_vms.h"
 
 #define CID_OPTION	"guest-cid"
@@ -74,39 +74,21 @@ struct cids {
 	uint64_t last;
 };
 
-/* Of the command line @text, which has a NUL behind each word and one more. */
-static void find_cids(const char *text, size_t len, uint64_t wanted, struct cids *cids)
-{
-	const char *word, *at;
-
-	for (word = text; word < text + len; word += strlen(word) + 1) {
-		for (at = word; (at = strstr(at, CID_OPTION)); at++) {
-			if (!parse_cid(at, &cids->last))
-				continue;
-			cids->named = true;
-			cids->wanted |= cids->last == wanted;
-		}
-	}
-}
-
 static struct cids cids_of(pid_t pid, uint64_t wanted)
 {
+	struct proc_cmdline cmdline = proc_cmdline_read(pid);
 	struct cids cids = { 0 };
-	char path[64], *text = NULL;
-	size_t room = 0;
-	ssize_t len;
-	FILE *f;
+	const char *word, *at;
 
-	snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
-	f = fopen(path, "re");
-	if (!f)
-		return cids;
-	/* There is no byte 255 in it: it is read whole. */
-	len = getdelim(&text, &room, 0xff, f);
-	if (len > 0)
-		find_cids(text, (size_t)len, wanted, &cids);
-	free(text);
-	fclose(f);
+	for (word = NULL; (word = proc_cmdline_next(&cmdline, word));) {
+		for (at = word; (at = strstr(at, CID_OPTION)); at++) {
+			if (!parse_cid(at, &cids.last))
+				continue;
+			cids.named = true;
+			cids.wanted |= cids.last == wanted;
+		}
+	}
+	free(cmdline.text);
 	return cids;
 }
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* fprctl list: the VMs of this machine. */
-#include <err.h>
 #include <json-c/json.h>
 #include <stdio.h>
 
@@ -8,47 +7,9 @@
 #include "result.h"
 #include "verbs.h"
 #include "vm_list.h"
+#include "vm_table.h"
 
-#define NUMBER_MAX	24
-
-/* @text has room for NUMBER_MAX characters. */
-static const char *known(char *text, bool is_known, uint64_t value)
-{
-	if (!is_known)
-		return "-";
-	snprintf(text, NUMBER_MAX, "%llu", (unsigned long long)value);
-	return text;
-}
-
-static const char *logging(const struct vm_entry *vm)
-{
-	if (!vm->knows_stats)
-		return "-";
-	return vm->stats.logging ? "on" : "off";
-}
-
-static const char *armed(const struct vm_entry *vm)
-{
-	if (!vm->knows_stats)
-		return "-";
-	return vm->stats.armed ? "yes" : "no";
-}
-
-static void print_table(const struct vm_list *list, bool headings)
-{
-	char memory[NUMBER_MAX], filtered[NUMBER_MAX];
-	const struct vm_entry *vm;
-
-	if (headings)
-		printf("%7s %4s %-20s %10s %-7s %-5s %10s\n", "PID", "FD", "PROGRAM", "MEMORY/MiB",
-		       "LOGGING", "ARMED", "FILTERED");
-	for (vm = list->vm; vm < list->vm + list->nr; vm++)
-		printf("%7d %4d %-20s %10s %-7s %-5s %10s\n", vm->pid, vm->fd,
-		       vm->program[0] ? vm->program : "-",
-		       known(memory, vm->knows_memory, vm->memory_kib / 1024), logging(vm),
-		       armed(vm),
-		       known(filtered, vm->knows_stats, vm->stats.filtered));
-}
+#define DEFAULT_COLUMNS	"pid,fd,program,memory,logging,armed,filtered,name"
 
 static struct json_object *number_json(bool is_known, uint64_t value)
 {
@@ -63,6 +24,8 @@ static struct json_object *vm_json(const struct vm_entry *vm)
 	json_object_object_add(object, "fd", json_object_new_int(vm->fd));
 	json_object_object_add(object, "program", vm->program[0] ?
 			       json_object_new_string(vm->program) : NULL);
+	json_object_object_add(object, "name", vm->name[0] ?
+			       json_object_new_string(vm->name) : NULL);
 	json_object_object_add(object, "memory_bytes",
 			       number_json(vm->knows_memory, vm->memory_kib * 1024));
 	json_object_object_add(object, "logging", vm->knows_stats ?
@@ -90,18 +53,21 @@ static void print_json(const struct vm_list *list)
 
 static enum fpr_status run(const struct cli_args *args)
 {
+	const char *columns = args->option[OPT_OUTPUT];
+	struct vm_table table;
 	struct vm_list list;
-	enum fpr_status status = vm_list_read(&list);
+	enum fpr_status status;
 
+	status = vm_table_parse(&table, columns ? columns : DEFAULT_COLUMNS);
+	if (!status)
+		status = vm_list_read(&list);
 	if (status)
 		return status;
 	if (args->option[OPT_JSON]) {
 		print_json(&list);
 	} else {
-		print_table(&list, !args->option[OPT_NO_HEADINGS]);
-		if (list.nr_hidden)
-			warnx("processes that cannot be looked at and may have VMs: %zu: it takes CAP_SYS_PTRACE in their user namespace to see all",
-			      list.nr_hidden);
+		vm_table_print(&table, &list, !args->option[OPT_NO_HEADINGS]);
+		vm_list_say_hidden(&list);
 	}
 	/* Nothing was found, but that there is nothing was not found either. */
 	if (!list.nr && list.nr_hidden)
@@ -111,6 +77,7 @@ static enum fpr_status run(const struct cli_args *args)
 }
 
 static const struct cli_option list_options[] = {
+	{ OPT_OUTPUT, "output", "COLUMNS", "the columns of the table, in their order" },
 	{ OPT_NO_HEADINGS, "no-headings", NULL, "leave out the line above the columns" },
 	CLI_JSON_OPTION,
 	{ 0 }
@@ -126,7 +93,11 @@ const struct cli_verb list_verb = {
 "process, LOGGING whether any of the VM's memslots logs dirty pages, ARMED\n"
 "whether there is an epoch whose reports are taken, FILTERED how many pages were\n"
 "dropped from the dirty log since the VM began. These three are read in\n"
-KVM_DEBUGFS ". What is not known is shown as -, or null in JSON.\n"
+KVM_DEBUGFS ". NAME is what the process has on its command line\n"
+"behind -name, as QEMU has it and libvirt gives it.\n"
+"\n"
+VM_TABLE_HELP
+"In JSON, which has the same objects whatever --output says, it is null.\n"
 "\n"
 "A process that inherited or was given a VM is listed like the one that made it,\n"
 "but without these three.\n"
@@ -135,5 +106,6 @@ KVM_DEBUGFS ". What is not known is shown as -, or null in JSON.\n"
 "that cannot be looked at are counted, on stderr or as hidden_processes.\n",
 	.examples =
 "  fprctl list\n"
+"  fprctl list --output name,pid --no-headings\n"
 "  fprctl list --json | jq '.vms[] | select(.logging).pid'\n",
 };

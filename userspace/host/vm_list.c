@@ -10,6 +10,7 @@
 
 #include "cli.h"
 #include "kvm_debugfs.h"
+#include "proc_cmdline.h"
 #include "proc_vms.h"
 #include "vm_list.h"
 
@@ -33,13 +34,22 @@ static bool read_memory(pid_t thread, uint64_t *kib)
 	return found;
 }
 
-/* 0, or -1 if the process has ended. What a terminal would obey is left out. */
+/* Up to @size - 1 characters; what a terminal would obey is left out. */
+static void copy_shown(char *to, size_t size, const char *from, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < size - 1 && i < len; i++)
+		to[i] = from[i] >= ' ' && from[i] <= '~' ? from[i] : '?';
+	to[i] = '\0';
+}
+
+/* 0, or -1 if the process has ended. */
 static int read_program(pid_t thread, char *program)
 {
 	char path[64], target[PATH_MAX + 1];
 	const char *base;
 	ssize_t len;
-	size_t i;
 
 	snprintf(path, sizeof(path), "/proc/%d/exe", thread);
 	len = readlink(path, target, sizeof(target) - 1);
@@ -50,10 +60,27 @@ static int read_program(pid_t thread, char *program)
 	target[len] = '\0';
 	base = strrchr(target, '/');
 	base = base ? base + 1 : target;
-	for (i = 0; i < VM_PROGRAM_MAX - 1 && base[i]; i++)
-		program[i] = base[i] >= ' ' && base[i] <= '~' ? base[i] : '?';
-	program[i] = '\0';
+	copy_shown(program, VM_PROGRAM_MAX, base, strlen(base));
 	return 0;
+}
+
+/* The value of "-name NAME,..." or "-name guest=NAME,...". */
+static void read_name(pid_t thread, char *name)
+{
+	struct proc_cmdline cmdline = proc_cmdline_read(thread);
+	const char *word = NULL, *guest;
+
+	do
+		word = proc_cmdline_next(&cmdline, word);
+	while (word && strcmp(word, "-name") && strcmp(word, "--name"));
+	word = word ? proc_cmdline_next(&cmdline, word) : NULL;
+	if (word) {
+		guest = strstr(word, "guest=");
+		if (guest && (guest == word || guest[-1] == ','))
+			word = guest + strlen("guest=");
+		copy_shown(name, VM_NAME_MAX, word, strcspn(word, ","));
+	}
+	free(cmdline.text);
 }
 
 static void read_stats(struct vm_entry *entry, const struct proc_vms *vm)
@@ -72,6 +99,7 @@ static void add_vm(struct vm_list *list, pid_t pid, const struct proc_vms *vm)
 
 	if (read_program(vm->thread, entry.program))
 		return;
+	read_name(vm->thread, entry.name);
 	entry.knows_memory = read_memory(vm->thread, &entry.memory_kib);
 	read_stats(&entry, vm);
 
@@ -119,6 +147,13 @@ enum fpr_status vm_list_read(struct vm_list *list)
 	if (list->nr)
 		qsort(list->vm, list->nr, sizeof(*list->vm), compare_entries);
 	return FPR_OK;
+}
+
+void vm_list_say_hidden(const struct vm_list *list)
+{
+	if (list->nr_hidden)
+		warnx("processes that cannot be looked at and may have VMs: %zu: it takes CAP_SYS_PTRACE in their user namespace to see all",
+		      list->nr_hidden);
 }
 
 void vm_list_release(struct vm_list *list)

@@ -12,12 +12,14 @@
 #include "vm_stats.h"
 
 #define VM_PROGRAM_MAX	64
+#define VM_NAME_MAX	64
 
 /**
  * struct vm_entry - a VM and a process that has it
  * @pid: the process
  * @fd: the first descriptor that it has of the VM
  * @program: base name of the program, "" where that is not known
+ * @name: what QEMU's option -name calls the VM, as libvirt gives it, too; "" without one
  * @knows_memory: @memory_kib is known
  * @memory_kib: the process's resident memory
  * @knows_stats: @stats are known
@@ -27,6 +29,7 @@ struct vm_entry {
 	pid_t pid;
 	int fd;
 	char program[VM_PROGRAM_MAX];
+	char name[VM_NAME_MAX];
 	bool knows_memory;
 	uint64_t memory_kib;
 	bool knows_stats;
@@ -52,6 +55,9 @@ struct vm_list {
  * Those that end meanwhile are left out.
  */
 enum fpr_status vm_list_read(struct vm_list *list);
+
+/** vm_list_say_hidden - say that it may not be all, if that is so */
+void vm_list_say_hidden(const struct vm_list *list);
 
 void vm_list_release(struct vm_list *list);
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Trees of /proc and /sys in text files, and what fprctl is to print of them.
 
-A file has comments (#), then the tree, then commands:
+A file has the tree, with comments (#), and then commands:
 
     file PATH           followed by its lines, each behind a tab
+    words PATH          the same, where a NUL ends each line
     link PATH TARGET
     same PATH PATH      the first is a descriptor of the same file as the second
     hidden PATH         a directory or a link that may not be looked at
@@ -28,20 +29,23 @@ class Command(NamedTuple):
 
 
 def _lines(path: Path) -> list[str]:
-    return [line for line in path.read_text().splitlines() if not line.startswith("#")]
+    lines = path.read_text().splitlines()
+    tree = next((number for number, line in enumerate(lines) if line.startswith("$")), len(lines))
+    return [line for line in lines[:tree] if not line.startswith("#")] + lines[tree:]
 
 
 def make_tree(path: Path, root: Path) -> None:
     """Make what a file describes, below root."""
-    place = root
+    place, end = root, "\n"
     for line in _lines(path):
         if line.startswith("$"):
             break
         if line.startswith("\t"):
             with place.open("a") as file:
-                file.write(line[1:] + "\n")
+                file.write(line[1:] + end)
             continue
         kind, name, *more = line.split(" ", 2)
+        end = "\0" if kind == "words" else "\n"
         place = root / name
         place.parent.mkdir(parents=True, exist_ok=True)
         if kind == "link":
@@ -50,7 +54,7 @@ def make_tree(path: Path, root: Path) -> None:
             os.link(root / more[0], place, follow_symlinks=False)
         elif kind == "empty":
             place.mkdir()
-        elif kind in ("file", "hidden"):
+        elif kind in ("file", "words", "hidden"):
             place.touch()
         else:
             raise ValueError(f"{path}: {line}")
