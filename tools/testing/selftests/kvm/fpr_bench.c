@@ -21,7 +21,6 @@
  * thp_1pct	as 4k_1pct, but the host's memory is in huge pages.  A dirty log
  *		with clear bits has had its CLEAR, so they are mapped by 4KiB
  */
-#include <linux/kvm_fpr.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -30,10 +29,11 @@
 #include "kvm_util.h"
 #include "processor.h"
 #include "test_util.h"
+#include "fpr_util.h"
 
 #define SLOT		10
-#define GPA		0x100000000ul
-#define PAGE		4096ul
+/* From GPA, 1 GiB would reach the APIC's pages. */
+#define BENCH_GPA	0x100000000ul
 #define HUGE_PAGES	512u
 #define MAX_PAGES	262144u
 #define WORDS(npages)	((npages) / 64)
@@ -64,7 +64,7 @@ static void guest_code(void)
 	for (;;) {
 		for (i = 0; i < npages; i++) {
 			if (to_write[i / 64] >> (i % 64) & 1)
-				WRITE_ONCE(*(uint64_t *)(GPA + i * PAGE), i);
+				WRITE_ONCE(*(uint64_t *)(BENCH_GPA + i * PAGE), i);
 		}
 		GUEST_SYNC(0);
 	}
@@ -112,7 +112,7 @@ static void check_clock(void)
 static void set_logging(struct bench *b, bool on)
 {
 	vm_set_user_memory_region(b->vm, SLOT, on ? KVM_MEM_LOG_DIRTY_PAGES : 0,
-				  GPA, npages * PAGE, b->mem);
+				  BENCH_GPA, npages * PAGE, b->mem);
 }
 
 static void make_vm(struct bench *b, int advice)
@@ -133,7 +133,7 @@ static void make_vm(struct bench *b, int advice)
 	memset(b->mem, 1, size);
 
 	set_logging(b, false);
-	virt_map(b->vm, GPA, GPA, npages);
+	virt_map(b->vm, BENCH_GPA, BENCH_GPA, npages);
 	sync_global_to_guest(b->vm, npages);
 }
 
@@ -197,14 +197,7 @@ static uint64_t arm_all(struct bench *b, uint64_t *epoch)
 static uint64_t set_all(struct bench *b, uint64_t epoch, uint64_t nr_filtered)
 {
 	static uint64_t confirmed[WORDS(MAX_PAGES)];
-	struct kvm_fpr_bitmap set = {
-		.flags = KVM_FPR_FLAG_CONFIRM,
-		.epoch = epoch,
-		.gpa = GPA,
-		.size = npages * PAGE,
-		.bitmap = (uintptr_t)all,
-		.confirmed = (uintptr_t)confirmed,
-	};
+	struct kvm_fpr_bitmap set = fpr_set_args(epoch, BENCH_GPA, npages * PAGE, all, confirmed);
 	uint64_t start, took;
 	int r;
 
@@ -319,12 +312,7 @@ static void bench_candidates(struct bench *b)
 		cleared[i] = clear(b, quarter);
 
 		make_all_dirty(b);
-		args = (struct kvm_fpr_arm) {
-			.flags = KVM_FPR_FLAG_CANDIDATES,
-			.gpa = GPA,
-			.size = npages * PAGE,
-			.candidates = (uintptr_t)quarter,
-		};
+		args = fpr_arm_args(BENCH_GPA, npages * PAGE, quarter);
 		armed[i] = arm(b, &args);
 		TEST_ASSERT(!args.size, "0x%llx bytes were left", args.size);
 		assert_log(b, all);

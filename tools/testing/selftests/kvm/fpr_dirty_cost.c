@@ -10,12 +10,12 @@
  * With FPR_ARM in the environment KVM_FPR_ARM is called once, after the guest has
  * populated its memory and logging has begun: from then on there is a T to mark.
  */
-#include <linux/kvm_fpr.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "kvm_util.h"
 #include "test_util.h"
+#include "fpr_util.h"
 
 static uint64_t read_clock(clockid_t clock)
 {
@@ -37,13 +37,6 @@ static void __attribute__((destructor)) end(void)
 	printf("whole_run=%lu\n", read_clock(CLOCK_MONOTONIC_RAW) - began);
 }
 
-static void arm(struct kvm_vm *vm)
-{
-	struct kvm_fpr_arm args = {};
-
-	vm_ioctl(vm, KVM_FPR_ARM, &args);
-}
-
 static int timed_vcpu_run(struct kvm_vcpu *vcpu)
 {
 	static unsigned int calls;
@@ -51,7 +44,7 @@ static int timed_vcpu_run(struct kvm_vcpu *vcpu)
 	int r;
 
 	if (calls++ == 1 && getenv("FPR_ARM"))
-		arm(vcpu->vm);
+		fpr_arm(vcpu->vm);
 	start = read_clock(CLOCK_THREAD_CPUTIME_ID);
 	r = _vcpu_run(vcpu);
 

@@ -13,7 +13,6 @@
  * in the log, and the VM works.  lab/tests/l1/fault_test prepares the kernel for it.
  */
 #include <fcntl.h>
-#include <linux/kvm_fpr.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -25,11 +24,8 @@
 #include "processor.h"
 #include "test_util.h"
 #include "userfaultfd_util.h"
+#include "fpr_util.h"
 #include "kvm_test_harness.h"
-
-#define PAGE		4096ul
-#define GPA		0xc0000000ul
-#define LOG		KVM_MEM_LOG_DIRTY_PAGES
 
 /* Pages of a chunk of the filter, whose bitmap fills one page of user memory. */
 #define CHUNK		32768u
@@ -228,9 +224,6 @@ static void assert_log(FIXTURE_DATA(faults) *self, unsigned int chunk,
 
 /* The calls; each returns errno. */
 
-/* errno of an ioctl on the VM, 0 for success. */
-#define vm_errno(vm, cmd, arg)	(__vm_ioctl(vm, cmd, arg) ? errno : 0)
-
 static int arm(FIXTURE_DATA(faults) *self)
 {
 	struct kvm_fpr_arm arm = {};
@@ -240,12 +233,7 @@ static int arm(FIXTURE_DATA(faults) *self)
 
 static struct kvm_fpr_arm candidates_args(const void *candidates)
 {
-	return (struct kvm_fpr_arm) {
-		.flags = KVM_FPR_FLAG_CANDIDATES,
-		.gpa = GPA,
-		.size = RANGE_SIZE,
-		.candidates = (uintptr_t)candidates,
-	};
+	return fpr_arm_args(GPA, RANGE_SIZE, candidates);
 }
 
 static int arm_candidates(FIXTURE_DATA(faults) *self)
@@ -258,14 +246,7 @@ static int arm_candidates(FIXTURE_DATA(faults) *self)
 static struct kvm_fpr_bitmap set_args(uint64_t epoch, const void *report,
 				      void *confirmed)
 {
-	return (struct kvm_fpr_bitmap) {
-		.flags = confirmed ? KVM_FPR_FLAG_CONFIRM : 0,
-		.epoch = epoch,
-		.gpa = GPA,
-		.size = RANGE_SIZE,
-		.bitmap = (uintptr_t)report,
-		.confirmed = (uintptr_t)confirmed,
-	};
+	return fpr_set_args(epoch, GPA, RANGE_SIZE, report, confirmed);
 }
 
 static int set(FIXTURE_DATA(faults) *self)

@@ -27,7 +27,6 @@
  * - After all that the VM works: a last ARM, writes before and after, calls that
  *   are refused, a report, and the log says what it must, bit by bit.
  */
-#include <linux/kvm_fpr.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -45,15 +44,12 @@
 #include "ucall_common.h"
 #include "fpr_options.h"
 #include "fpr_random.h"
+#include "fpr_util.h"
 
 #define NR_VCPUS	2
 #define NR_THREADS	3
 /* The process besides the VM's own draws like one more thread. */
 #define FOREIGN		NR_THREADS
-
-#define PAGE		4096ul
-#define GPA		0xc0000000ul
-#define LOG		KVM_MEM_LOG_DIRTY_PAGES
 
 /* Pages of a chunk of the filter. */
 #define CHUNK		32768u
@@ -72,8 +68,6 @@
 #define FIRST_SLOT	10u
 #define NR_SLOTS	6u
 #define SLOT_PAGES	512u
-/* The address space that x86 uses for SMM. */
-#define AS1		0x10000u
 
 /* The largest report, and room to misalign it. */
 #define MAX_RANGE	(3 * CHUNK)

@@ -39,7 +39,6 @@
  * strangers to the sender and share no lock with it.
  */
 #include <linux/compiler.h>
-#include <linux/kvm_fpr.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -55,23 +54,19 @@
 #include "ucall_common.h"
 #include "fpr_options.h"
 #include "fpr_random.h"
+#include "fpr_util.h"
 
 #define NR_VCPUS	2
 /* Two, for the ARM of one to come between ARM and SET of the other. */
 #define NR_AGENTS	2
 
-#define PAGE		4096ul
 #define HUGE		(2ul << 20)
-#define GPA		0xc0000000ul
 /* What the guest maps: all places of all slots, and holes between them. */
 #define AREA_PAGES	2304u
 #define AREA_WORDS	(AREA_PAGES / 64)
 
-/* The address space that x86 uses for SMM. */
-#define AS1		0x10000u
 #define OVERLAY_SLOT	(AS1 | 10)
 
-#define LOG		KVM_MEM_LOG_DIRTY_PAGES
 #define MAX_SHIFT	21u
 #define ROUNDS_PER_VM	20
 /* Seconds; a round takes a tenth of one. */
@@ -287,9 +282,6 @@ static void nap(uint64_t *rng)
 	}
 }
 
-/* errno of an ioctl on the VM, 0 for success. */
-#define vm_errno(cmd, arg)	(__vm_ioctl(now.vm, cmd, arg) ? errno : 0)
-
 static uint64_t read_version(const struct slot *s, unsigned int page)
 {
 	return READ_ONCE(*(uint64_t *)(s->mem + page * PAGE));
@@ -314,11 +306,6 @@ static bool take_bit(uint64_t *bitmap, unsigned int n)
 
 	bitmap[n / 64] = old & ~bit;
 	return old & bit;
-}
-
-static bool test_bit64(const uint64_t *bitmap, unsigned int n)
-{
-	return bitmap[n / 64] >> (n % 64) & 1;
 }
 
 /* What changes the slots: the changer, and at times an agent */
@@ -474,7 +461,7 @@ static void get_log(struct slot *s)
 	if (!s->logging)
 		return;
 
-	err = vm_errno(KVM_GET_DIRTY_LOG, &args);
+	err = vm_errno(now.vm, KVM_GET_DIRTY_LOG, &args);
 	TEST_ASSERT(!err, "KVM_GET_DIRTY_LOG: %s", strerror(err));
 	for (i = 0; i < nr_words(s); i++) {
 		s->pending[i] |= log[i];
@@ -506,7 +493,7 @@ static void clear_log(struct slot *s, unsigned int first, unsigned int count,
 		bits[i] = s->gotten[first + i] & mask;
 		s->gotten[first + i] &= ~mask;
 	}
-	err = vm_errno(KVM_CLEAR_DIRTY_LOG, &args);
+	err = vm_errno(now.vm, KVM_CLEAR_DIRTY_LOG, &args);
 	TEST_ASSERT(!err, "KVM_CLEAR_DIRTY_LOG: %s", strerror(err));
 }
 
@@ -618,13 +605,10 @@ static int arm_candidates(uint64_t *rng, struct kvm_fpr_arm *arm)
 
 	for (i = 0; i < AREA_WORDS; i++)
 		candidates[i] = random_u64(rng) | random_u64(rng);
-	arm->flags = KVM_FPR_FLAG_CANDIDATES;
-	arm->gpa = GPA;
-	arm->size = AREA_PAGES * PAGE;
-	arm->candidates = (uintptr_t)candidates;
+	*arm = fpr_arm_args(GPA, AREA_PAGES * PAGE, candidates);
 
 	do {
-		err = vm_errno(KVM_FPR_ARM, arm);
+		err = vm_errno(now.vm, KVM_FPR_ARM, arm);
 	} while (!err && arm->size);
 	count(candidate_arms, !err);
 	return err;
@@ -640,7 +624,7 @@ static bool arm(uint64_t *rng, struct agent *a)
 	if (has_candidates && one_in(rng, 3))
 		err = arm_candidates(rng, &arm);
 	else
-		err = vm_errno(KVM_FPR_ARM, &arm);
+		err = vm_errno(now.vm, KVM_FPR_ARM, &arm);
 	if (err == ESTALE) {
 		a->epoch = 0;
 		return false;
@@ -656,7 +640,7 @@ static bool arm(uint64_t *rng, struct agent *a)
 static void disarm(uint64_t *rng, struct agent *a)
 {
 	struct kvm_fpr_disarm disarm = { .epoch = one_in(rng, 2) ? a->epoch : 0 };
-	int err = vm_errno(KVM_FPR_DISARM, &disarm);
+	int err = vm_errno(now.vm, KVM_FPR_DISARM, &disarm);
 
 	if (!err) {
 		count(disarms, 1);
@@ -717,7 +701,7 @@ static void drop_confirmed(struct agent *a)
 	unsigned int i;
 
 	for (i = 0; i < a->npages; i++) {
-		if (!test_bit64(a->confirmed, i))
+		if (!has_bit(a->confirmed, i))
 			continue;
 		count(dropped, take_bit(a->named[i].slot->pending, a->named[i].page));
 		take_bit(a->named[i].slot->gotten, a->named[i].page);
@@ -726,15 +710,9 @@ static void drop_confirmed(struct agent *a)
 
 static int set_bitmap(struct agent *a, uint64_t epoch)
 {
-	struct kvm_fpr_bitmap set = {
-		.flags = KVM_FPR_FLAG_CONFIRM,
-		.epoch = epoch,
-		.gpa = GPA + a->first * PAGE,
-		.size = a->npages * PAGE,
-		.bitmap = (uintptr_t)a->report,
-		.confirmed = (uintptr_t)a->confirmed,
-	};
-	int err = vm_errno(KVM_FPR_SET_BITMAP, &set);
+	struct kvm_fpr_bitmap set = fpr_set_args(epoch, GPA + a->first * PAGE, a->npages * PAGE,
+						 a->report, a->confirmed);
+	int err = vm_errno(now.vm, KVM_FPR_SET_BITMAP, &set);
 
 	if (err)
 		return err;
@@ -751,9 +729,9 @@ static void account_report(struct agent *a)
 	unsigned int i;
 
 	for (i = 0; i < a->npages; i++) {
-		bool confirmed = test_bit64(a->confirmed, i);
+		bool confirmed = has_bit(a->confirmed, i);
 
-		if (!test_bit64(a->report, i)) {
+		if (!has_bit(a->report, i)) {
 			TEST_ASSERT(!confirmed, "a page was confirmed unasked");
 			continue;
 		}

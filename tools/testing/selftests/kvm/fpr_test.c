@@ -7,7 +7,6 @@
  */
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/kvm_fpr.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
@@ -26,23 +25,17 @@
 #include "kvm_util.h"
 #include "processor.h"
 #include "test_util.h"
+#include "fpr_util.h"
 #include "kvm_test_harness.h"
 
 #define SLOT		10
 #define SLOT2		11
 #define SLOT3		12
-/* The address space that x86 uses for SMM. */
-#define AS1		0x10000u
-
-#define GPA		0xc0000000ul
 /* Neither a multiple of 64 pages nor of 8. */
 #define NPAGES		333u
 /* What the guest maps, and the largest range of a test. */
 #define MAX_PAGES	1024u
-#define PAGE		4096ul
 #define BITMAP_WORDS	(MAX_PAGES / 64)
-
-#define LOG		KVM_MEM_LOG_DIRTY_PAGES
 
 struct bitmap {
 	uint64_t word[BITMAP_WORDS];
@@ -80,7 +73,7 @@ static void guest_spin(void)
 
 static bool get_bit(const struct bitmap *b, unsigned int n)
 {
-	return b->word[n / 64] >> (n % 64) & 1;
+	return has_bit(b->word, n);
 }
 
 static void set_bits(struct bitmap *b, unsigned int first, unsigned int count)
@@ -196,28 +189,18 @@ static int arm_fd(int fd, uint64_t *epoch)
 
 static uint64_t arm(FIXTURE_DATA(fpr) *self)
 {
-	uint64_t epoch;
-	int err = arm_fd(self->vm->fd, &epoch);
-
-	TEST_ASSERT(!err, "KVM_FPR_ARM: %s", strerror(err));
-	TEST_ASSERT(epoch, "KVM_FPR_ARM returned epoch 0");
-	return epoch;
+	return fpr_arm(self->vm);
 }
 
 static struct kvm_fpr_arm candidates_args(const struct bitmap *candidates)
 {
-	return (struct kvm_fpr_arm) {
-		.flags = KVM_FPR_FLAG_CANDIDATES,
-		.gpa = GPA,
-		.size = MAX_PAGES * PAGE,
-		.candidates = (uintptr_t)candidates,
-	};
+	return fpr_arm_args(GPA, MAX_PAGES * PAGE, candidates);
 }
 
 /* Returns errno of KVM_FPR_ARM, 0 for success. */
 static int try_arm(FIXTURE_DATA(fpr) *self, struct kvm_fpr_arm *args)
 {
-	return __vm_ioctl(self->vm, KVM_FPR_ARM, args) ? errno : 0;
+	return vm_errno(self->vm, KVM_FPR_ARM, args);
 }
 
 static uint64_t arm_candidates(FIXTURE_DATA(fpr) *self,
@@ -237,20 +220,13 @@ static struct kvm_fpr_bitmap set_args(uint64_t epoch,
 				      struct bitmap *confirmed,
 				      unsigned int npages)
 {
-	return (struct kvm_fpr_bitmap) {
-		.flags = confirmed ? KVM_FPR_FLAG_CONFIRM : 0,
-		.epoch = epoch,
-		.gpa = GPA,
-		.size = npages * PAGE,
-		.bitmap = (uintptr_t)report,
-		.confirmed = (uintptr_t)confirmed,
-	};
+	return fpr_set_args(epoch, GPA, npages * PAGE, report, confirmed);
 }
 
 /* Returns errno of KVM_FPR_SET_BITMAP, 0 for success. */
 static int try_set(FIXTURE_DATA(fpr) *self, struct kvm_fpr_bitmap *set)
 {
-	return __vm_ioctl(self->vm, KVM_FPR_SET_BITMAP, set) ? errno : 0;
+	return vm_errno(self->vm, KVM_FPR_SET_BITMAP, set);
 }
 
 /* Hands over a report for the first @npages pages, returns what is confirmed. */

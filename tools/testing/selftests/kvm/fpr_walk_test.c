@@ -7,7 +7,6 @@
  * bitmap must be.  A page that ARM failed to protect shows as confirmed although
  * it was written.
  */
-#include <linux/kvm_fpr.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,11 +14,10 @@
 #include "kvm_util.h"
 #include "processor.h"
 #include "test_util.h"
+#include "fpr_util.h"
 #include "kvm_test_harness.h"
 
 #define SLOT		10
-#define GPA		0x100000000ul
-#define PAGE		4096ul
 #define MAX_PAGES	4096u
 #define WORDS		(MAX_PAGES / 64)
 #define ROUNDS		12
@@ -58,11 +56,6 @@ static void choose_pages(uint64_t *pages)
 		     (kind == 4 && i >= start && i < start + length);
 		pages[i / 64] |= (uint64_t)in << (i % 64);
 	}
-}
-
-static bool get_bit(const uint64_t *pages, unsigned int i)
-{
-	return pages[i / 64] >> (i % 64) & 1;
 }
 
 FIXTURE(walk)
@@ -136,8 +129,8 @@ static void guest_write(FIXTURE_DATA(walk) *self)
 
 	choose_pages(to_write);
 	for (i = 0; i < npages; i++) {
-		dirty[i] |= get_bit(to_write, i);
-		touched[i] |= get_bit(to_write, i);
+		dirty[i] |= has_bit(to_write, i);
+		touched[i] |= has_bit(to_write, i);
 	}
 	sync_global_to_guest(self->vm, first);
 	sync_global_to_guest(self->vm, npages);
@@ -154,9 +147,9 @@ static void check_log(FIXTURE_DATA(walk) *self)
 
 	kvm_vm_get_dirty_log(self->vm, SLOT, log);
 	for (i = 0; i < npages; i++)
-		TEST_ASSERT(get_bit(log, i) == dirty[i],
+		TEST_ASSERT(has_bit(log, i) == dirty[i],
 			    "dirty log: page %u of %u+%u is %d", i, first, npages,
-			    get_bit(log, i));
+			    has_bit(log, i));
 }
 
 static void clear(FIXTURE_DATA(walk) *self)
@@ -166,39 +159,30 @@ static void clear(FIXTURE_DATA(walk) *self)
 
 	choose_pages(pages);
 	for (i = 0; i < npages; i++)
-		dirty[i] &= !get_bit(pages, i);
+		dirty[i] &= !has_bit(pages, i);
 	kvm_vm_clear_dirty_log(self->vm, SLOT, pages, 0, npages);
 }
 
 static uint64_t arm(FIXTURE_DATA(walk) *self)
 {
-	struct kvm_fpr_arm args = {};
-
 	memset(touched, 0, sizeof(touched));
-	vm_ioctl(self->vm, KVM_FPR_ARM, &args);
-	return args.epoch;
+	return fpr_arm(self->vm);
 }
 
 static void report(FIXTURE_DATA(walk) *self, uint64_t epoch)
 {
 	uint64_t pages[WORDS], confirmed[WORDS] = {};
-	struct kvm_fpr_bitmap args = {
-		.flags = KVM_FPR_FLAG_CONFIRM,
-		.epoch = epoch,
-		.gpa = GPA + first * PAGE,
-		.size = npages * PAGE,
-		.bitmap = (uintptr_t)pages,
-		.confirmed = (uintptr_t)confirmed,
-	};
+	struct kvm_fpr_bitmap args = fpr_set_args(epoch, GPA + first * PAGE, npages * PAGE,
+						  pages, confirmed);
 	unsigned int i;
 
 	choose_pages(pages);
 	vm_ioctl(self->vm, KVM_FPR_SET_BITMAP, &args);
 	for (i = 0; i < npages; i++) {
-		TEST_ASSERT(get_bit(confirmed, i) == (get_bit(pages, i) && !touched[i]),
+		TEST_ASSERT(has_bit(confirmed, i) == (has_bit(pages, i) && !touched[i]),
 			    "confirmed: page %u of %u+%u is %d", i, first, npages,
-			    get_bit(confirmed, i));
-		dirty[i] &= !get_bit(confirmed, i);
+			    has_bit(confirmed, i));
+		dirty[i] &= !has_bit(confirmed, i);
 	}
 }
 
