@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import wire
+from fprlab.common import wire
 
 # Gets the connection and the request's tag. It may close the connection, else that is
 # left to fprctl.

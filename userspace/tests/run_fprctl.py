@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from tap import check, check_equal
+from fprlab.common.tap import check, check_equal
 
 TOP = Path(__file__).resolve().parents[2]
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from tap import Skip
+from fprlab.common.tap import Skip
 
 
 def start_owner(script: str, *arguments: str) -> tuple[subprocess.Popen[bytes], list[int]]:

@@ -5,7 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from tap import Skip
+from fprlab.common.tap import Skip
 
 LOOPBACK = ("vsock", "vmw_vsock_virtio_transport_common", "vsock_loopback")
 CID_LOCAL = 1
