@@ -7,6 +7,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ContextManager, TypeVar
 
 from fprlab.common import wire
 
@@ -59,17 +60,24 @@ class FakeGuest:
         self._listener.close()
 
 
+Guest = TypeVar("Guest", bound=FakeGuest)
+
+
 @contextlib.contextmanager
-def fake_guest(*answers: Answer) -> Iterator[FakeGuest]:
-    """A guest that gives these answers, one for each request, and the last one again and again."""
+def _served(make: Callable[[Path], Guest]) -> Iterator[Guest]:
     with tempfile.TemporaryDirectory() as name:
-        guest = FakeGuest(Path(name) / "socket", answers)
+        guest = make(Path(name) / "socket")
         try:
             yield guest
             if guest.errors:
                 raise guest.errors[0]
         finally:
             guest.close()
+
+
+def fake_guest(*answers: Answer) -> ContextManager[FakeGuest]:
+    """A guest that gives these answers, one for each request, and the last one again and again."""
+    return _served(lambda path: FakeGuest(path, answers))
 
 
 class FakeVsock(FakeGuest):
@@ -94,14 +102,6 @@ class FakeVsock(FakeGuest):
             super()._converse(connection)
 
 
-@contextlib.contextmanager
-def fake_vsock(greet: Callable[[socket.socket], None], *answers: Answer) -> Iterator[FakeVsock]:
+def fake_vsock(greet: Callable[[socket.socket], None], *answers: Answer) -> ContextManager[FakeVsock]:
     """A guest behind such a VMM."""
-    with tempfile.TemporaryDirectory() as name:
-        guest = FakeVsock(Path(name) / "socket", greet, answers)
-        try:
-            yield guest
-            if guest.errors:
-                raise guest.errors[0]
-        finally:
-            guest.close()
+    return _served(lambda path: FakeVsock(path, greet, answers))
