@@ -2,7 +2,9 @@
 /* Ways between a guest and its host: a vsock, or a path. */
 #include <err.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -79,15 +81,38 @@ static enum fpr_status make_socket(const struct endpoint *endpoint, int *fd)
 	return FPR_ERROR;
 }
 
-enum fpr_status endpoint_connect(const struct endpoint *endpoint, int *fd)
+/* Done, or -1 with errno, which is said only if it is 0. */
+static int connect_patiently(int fd, const struct sockaddr_vm *address, struct patience *patience)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	if (!connect(fd, (const struct sockaddr *)address, sizeof(*address)))
+		return 0;
+	if (errno != EINPROGRESS)
+		return -1;
+	if (patience_wait(patience, fd, POLLOUT, "a connection")) {
+		errno = 0;
+		return -1;
+	}
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len))
+		return -1;
+	errno = error;
+	return error ? -1 : 0;
+}
+
+enum fpr_status endpoint_connect(const struct endpoint *endpoint, struct patience *patience,
+				 int *fd)
 {
 	struct sockaddr_vm address = address_of(endpoint);
 	enum fpr_status status = make_socket(endpoint, fd);
 
 	if (status)
 		return status;
-	if (connect(*fd, (struct sockaddr *)&address, sizeof(address))) {
-		warn("%s: cannot connect, does anything listen there?", endpoint->name);
+	if (connect_patiently(*fd, &address, patience)) {
+		if (errno)
+			warn("%s: cannot connect, does anything listen there?", endpoint->name);
 		close(*fd);
 		return FPR_ERROR;
 	}

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "patience.h"
 #include "status.h"
 
 /**
@@ -26,8 +27,9 @@ struct endpoint {
  */
 int endpoint_parse(struct endpoint *endpoint, const char *name);
 
-/* endpoint_connect - connect to a vsock; @fd: out */
-enum fpr_status endpoint_connect(const struct endpoint *endpoint, int *fd);
+/* endpoint_connect - connect to a vsock; @fd: out: does not block */
+enum fpr_status endpoint_connect(const struct endpoint *endpoint, struct patience *patience,
+				 int *fd);
 
 /* endpoint_listen - wait for connections at a vsock; @fd: out */
 enum fpr_status endpoint_listen(const struct endpoint *endpoint, int *fd);

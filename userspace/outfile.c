@@ -153,19 +153,22 @@ static enum fpr_status fail(struct outfile *out)
 
 static enum fpr_status open_stream(struct outfile *out)
 {
-	out->fd = open(out->path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
-	if (out->fd < 0) {
-		warn("%s", out->path);
-		return FPR_ERROR;
+	enum fpr_status status = patience_open(&out->patience, out->path, &out->fd);
+
+	if (status) {
+		out->fd = STDOUT_FILENO;
+		return status;
 	}
 	/* Of a reader that goes away, write() tells. */
 	signal(SIGPIPE, SIG_IGN);
 	return FPR_OK;
 }
 
-enum fpr_status outfile_open(struct outfile *out, const char *path, size_t len)
+enum fpr_status outfile_open(struct outfile *out, const char *path, size_t len,
+			     uint64_t timeout_s)
 {
 	*out = (struct outfile) { .path = path, .fd = STDOUT_FILENO };
+	patience_begin(&out->patience, outfile_is_stdout(path) ? "stdout" : path, timeout_s);
 	if (outfile_is_stdout(path))
 		return FPR_OK;
 	if (is_stream(path))
@@ -205,8 +208,14 @@ static int write_all(int fd, const char *data, size_t len)
 
 enum fpr_status outfile_write(struct outfile *out, const void *data, size_t len)
 {
-	if (write_all(out->fd, data, len))
+	if (out->tmp ? write_all(out->fd, data, len) :
+		       patience_write(&out->patience, out->fd, data, len)) {
+		if (!errno) {
+			outfile_abandon(out);
+			return FPR_ERROR;
+		}
 		return fail(out);
+	}
 	out->len += len;
 	return FPR_OK;
 }

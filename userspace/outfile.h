@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "patience.h"
 #include "status.h"
 
 /**
@@ -14,12 +15,14 @@
  * @path: where it appears; "-" or "/dev/stdout": stdout
  * @tmp: the file beside @path that becomes it, or NULL where @path takes bytes as they come
  * @fd: what is written to
+ * @patience: with which a reader is waited for
  * @len: bytes written, those that were skipped included
  */
 struct outfile {
 	const char *path;
 	char *tmp;
 	int fd;
+	struct patience patience;
 	uint64_t len;
 };
 
@@ -38,12 +41,14 @@ enum fpr_status outfile_check(const char *path);
  * outfile_open - begin a file
  * @path: passed outfile_check()
  * @len: make room for so many bytes, where that is known; else 0
+ * @timeout_s: how long a FIFO or device may take, or 0
  *
  * Until outfile_commit() or outfile_abandon(), signals that end fprctl remove what there
  * is of a regular file, unless the caller has handlers of its own.  There may be only one
  * such file at a time.
  */
-enum fpr_status outfile_open(struct outfile *out, const char *path, size_t len);
+enum fpr_status outfile_open(struct outfile *out, const char *path, size_t len,
+			     uint64_t timeout_s);
 
 /** outfile_write - write on; @out is closed if that fails */
 enum fpr_status outfile_write(struct outfile *out, const void *data, size_t len);

@@ -77,10 +77,18 @@ enum stop_wait stop_wait(int fd, short events, uint64_t until_us)
 	return end;
 }
 
+void stop_notice_since(struct stop_notice *notice, uint64_t began_us)
+{
+	if (notice->said || clock_us() - began_us < NOTICE_US)
+		return;
+	warnx("%s: waiting for %s", notice->name, notice->what);
+	notice->said = true;
+}
+
 enum stop_wait stop_wait_noticed(struct stop_notice *notice, int fd, short events,
 				 uint64_t until_us)
 {
-	uint64_t silent_until_us = clock_us() + NOTICE_US;
+	uint64_t began_us = clock_us(), silent_until_us = began_us + NOTICE_US;
 	enum stop_wait end;
 
 	if (notice->said || until_us <= silent_until_us)
@@ -88,7 +96,6 @@ enum stop_wait stop_wait_noticed(struct stop_notice *notice, int fd, short event
 	end = stop_wait(fd, events, silent_until_us);
 	if (end != STOP_TIME_OVER)
 		return end;
-	warnx("%s: waiting for %s", notice->name, notice->what);
-	notice->said = true;
+	stop_notice_since(notice, began_us);
 	return stop_wait(fd, events, until_us);
 }

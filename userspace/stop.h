@@ -51,6 +51,9 @@ struct stop_notice {
 	bool said;
 };
 
+/** stop_notice_since - say it, if that began 2 s ago; @began_us: time of clock_us() */
+void stop_notice_since(struct stop_notice *notice, uint64_t began_us);
+
 /** stop_wait_noticed - as stop_wait(), but after 2 s it says for what */
 enum stop_wait stop_wait_noticed(struct stop_notice *notice, int fd, short events,
 				 uint64_t until_us);

@@ -2,7 +2,6 @@
 /* fprctl report: in the guest, tell the host which pages are free. */
 #include <err.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,26 +20,18 @@
 struct stream {
 	const char *name;
 	int fd;
+	struct patience patience;
 };
 
 static enum fpr_status write_stream(void *opaque, const void *data, size_t len)
 {
-	const struct stream *stream = opaque;
-	const char *at = data;
-	ssize_t n;
+	struct stream *stream = opaque;
 
-	while (len) {
-		n = write(stream->fd, at, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			warn("%s", stream->name);
-			return FPR_ERROR;
-		}
-		at += n;
-		len -= (size_t)n;
-	}
-	return FPR_OK;
+	if (!patience_write(&stream->patience, stream->fd, data, len))
+		return FPR_OK;
+	if (errno)
+		warn("%s", stream->name);
+	return FPR_ERROR;
 }
 
 static enum fpr_status send_stream(struct stream *stream, const struct free_source *source,
@@ -79,7 +70,7 @@ static enum fpr_status send_file(const char *path, const struct free_source *sou
 		status = FPR_ERROR;
 	}
 	if (!status)
-		status = outfile_open(&out, path, len);
+		status = outfile_open(&out, path, len, 0);
 	if (!status)
 		status = outfile_commit(&out, data, len);
 	free(data);
@@ -93,25 +84,21 @@ static bool is_port(const char *path)
 	return !stat(path, &st) && (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode));
 }
 
-static enum fpr_status open_stream(struct stream *stream, const struct endpoint *to)
+static enum fpr_status open_stream(struct stream *stream, const struct endpoint *to,
+				   uint64_t timeout_s)
 {
-	*stream = (struct stream) { .name = to->name };
+	bool is_stdout = !to->is_vsock && outfile_is_stdout(to->name);
+
+	*stream = (struct stream) { .name = is_stdout ? "stdout" : to->name, .fd = STDOUT_FILENO };
+	patience_begin(&stream->patience, stream->name, timeout_s);
 	if (to->is_vsock)
-		return endpoint_connect(to, &stream->fd);
-	if (outfile_is_stdout(to->name)) {
-		*stream = (struct stream) { .name = "stdout", .fd = STDOUT_FILENO };
-		return outfile_check(to->name);
-	}
-	stream->fd = open(to->name, O_WRONLY | O_NOCTTY | O_CLOEXEC);
-	if (stream->fd < 0) {
-		warn("%s", to->name);
-		return FPR_ERROR;
-	}
-	return FPR_OK;
+		return endpoint_connect(to, &stream->patience, &stream->fd);
+	return is_stdout ? outfile_check(to->name) :
+			   patience_open(&stream->patience, to->name, &stream->fd);
 }
 
 static enum fpr_status send_to(const struct endpoint *to, const struct free_source *source,
-			       uint64_t tag, struct send_stats *stats)
+			       uint64_t tag, uint64_t timeout_s, struct send_stats *stats)
 {
 	bool is_stdout = outfile_is_stdout(to->name);
 	enum fpr_status status;
@@ -121,7 +108,7 @@ static enum fpr_status send_to(const struct endpoint *to, const struct free_sour
 		status = outfile_check(to->name);
 		return status ? status : send_file(to->name, source, tag, stats);
 	}
-	status = open_stream(&stream, to);
+	status = open_stream(&stream, to, timeout_s);
 	if (status)
 		return status;
 	status = send_stream(&stream, source, tag, stats);
@@ -146,7 +133,7 @@ static void print_stats(const struct send_stats *stats, const struct endpoint *t
 }
 
 static enum fpr_status report_once(const struct endpoint *to, struct free_source *source,
-				   uint64_t tag, bool json)
+				   uint64_t tag, uint64_t timeout_s, bool json)
 {
 	enum wire_refusal refusal;
 	struct send_stats stats;
@@ -155,7 +142,7 @@ static enum fpr_status report_once(const struct endpoint *to, struct free_source
 	status = free_source_open(source, &refusal);
 	if (status)
 		return status;
-	status = send_to(to, source, tag, &stats);
+	status = send_to(to, source, tag, timeout_s, &stats);
 	free_source_close(source);
 	if (!status)
 		print_stats(&stats, to, json);
@@ -170,8 +157,8 @@ static enum fpr_status check_usage(const struct cli_args *args)
 		warnx("report: give either where to write it or --serve ENDPOINT");
 		return FPR_USAGE;
 	}
-	if (serve_at && (args->option[OPT_EPOCH] || args->option[OPT_JSON])) {
-		warnx("report: --epoch and --json are of no use with --serve");
+	if (serve_at && (args->option[OPT_EPOCH] || args->option[OPT_TIMEOUT] || args->option[OPT_JSON])) {
+		warnx("report: --epoch, --timeout and --json are of no use with --serve");
 		return FPR_USAGE;
 	}
 	return FPR_OK;
@@ -192,7 +179,7 @@ static enum fpr_status run(const struct cli_args *args)
 	struct free_source source;
 	struct endpoint endpoint;
 	enum fpr_status status;
-	uint64_t epoch;
+	uint64_t epoch, timeout_s = 0;
 
 	status = check_usage(args);
 	if (!status)
@@ -200,13 +187,15 @@ static enum fpr_status run(const struct cli_args *args)
 	if (!status)
 		status = cli_epoch(args, &epoch);
 	if (!status)
+		status = cli_seconds("--timeout", args->option[OPT_TIMEOUT], &timeout_s);
+	if (!status)
 		status = free_source_choose(&source, args->option[OPT_SOURCE],
 					    args->option[OPT_DEVICE]);
 	if (status)
 		return status;
 	if (serve_at)
 		return serve(&endpoint, &source);
-	return report_once(&endpoint, &source, epoch, args->option[OPT_JSON]);
+	return report_once(&endpoint, &source, epoch, timeout_s, args->option[OPT_JSON]);
 }
 
 static const struct cli_option report_options[] = {
@@ -214,6 +203,7 @@ static const struct cli_option report_options[] = {
 	{ OPT_SOURCE, "source", "device|kpageflags", "where it reads (default device)" },
 	{ OPT_DEVICE, "device", "PATH", "the device (default " FREE_SOURCE_DEVICE ")" },
 	{ OPT_EPOCH, "epoch", "N", "the epoch that it is for, which is its tag (default 0)" },
+	{ OPT_TIMEOUT, "timeout", "SECONDS", "how long TO may take (default: for ever)" },
 	CLI_JSON_OPTION,
 	{ 0 }
 };

@@ -104,7 +104,8 @@ static enum fpr_status write_combined(const struct cli_args *args, combine_fn co
 	span[1] = inputs[1].reader.nr_pages;
 	if (combine == either && span[1] > span[0])
 		span[0] = span[1];
-	status = bitmap_writer_open(&writer, args->operand[2], to, epoch, span[0]);
+	status = bitmap_writer_open(&writer, args->operand[2], to, epoch, span[0],
+				    inputs[0].source.timeout_s);
 	if (!status)
 		status = combine_all(combine, inputs, &writer);
 	if (!status)

@@ -198,7 +198,8 @@ static enum fpr_status convert(struct bitmap_input *input, const struct cli_args
 		return status;
 	if (!epoch)
 		epoch = input->reader.tag;
-	status = bitmap_writer_open(&writer, path, to, epoch, input->reader.nr_pages);
+	status = bitmap_writer_open(&writer, path, to, epoch, input->reader.nr_pages,
+				    input->source.timeout_s);
 	if (!status)
 		status = copy(&input->reader, &writer);
 	if (!status)

@@ -18,7 +18,8 @@ static uint64_t raw_bytes(uint64_t nr_pages)
 }
 
 enum fpr_status bitmap_writer_open(struct bitmap_writer *writer, const char *path,
-				   enum bitmap_format format, uint64_t tag, uint64_t nr_pages)
+				   enum bitmap_format format, uint64_t tag, uint64_t nr_pages,
+				   uint64_t timeout_s)
 {
 	uint32_t page_shift = (uint32_t)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
 	enum fpr_status status;
@@ -29,7 +30,7 @@ enum fpr_status bitmap_writer_open(struct bitmap_writer *writer, const char *pat
 		warn("buffers");
 		return FPR_ERROR;
 	}
-	status = outfile_open(&writer->out, path, 0);
+	status = outfile_open(&writer->out, path, 0, timeout_s);
 	if (status || format == BITMAP_RAW)
 		return status;
 	wire_encode_response(&writer->encoder, writer->data, tag, nr_pages, page_shift);

@@ -34,9 +34,11 @@ struct bitmap_writer {
  * @format: BITMAP_RAW or BITMAP_REPORT
  * @tag: the epoch that a report is for
  * @nr_pages: pages that it is about
+ * @timeout_s: how long whoever reads it from a FIFO may take, or 0
  */
 enum fpr_status bitmap_writer_open(struct bitmap_writer *writer, const char *path,
-				   enum bitmap_format format, uint64_t tag, uint64_t nr_pages);
+				   enum bitmap_format format, uint64_t tag, uint64_t nr_pages,
+				   uint64_t timeout_s);
 
 /**
  * bitmap_writer_add - write the next chunk

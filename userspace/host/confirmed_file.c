@@ -45,7 +45,7 @@ enum fpr_status confirmed_file_begin(struct confirmed_file *file, struct filter_
 	status = map_bits(file, range->size / (uint64_t)sysconf(_SC_PAGESIZE));
 	if (!status)
 		status = bitmap_writer_open(&file->writer, file->path, BITMAP_REPORT, range->epoch,
-					    nr_pages);
+					    nr_pages, 0);
 	range->confirmed = file->bits;
 	return status;
 }

@@ -13,9 +13,7 @@
 #include <unistd.h>
 
 #include "cli.h"
-#include "clock.h"
 #include "guest_endpoint.h"
-#include "stop.h"
 
 #define UNIX		"unix:"
 #define VSOCK_UNIX	"vsock-unix:"
@@ -100,39 +98,19 @@ static bool is_ok(const char *line)
 	return !strncmp(line, "OK ", 3) && !cli_number(line + 3, NULL, &number);
 }
 
-static enum fpr_status wait_for_answer(const struct guest_endpoint *guest, int fd,
-				       uint64_t until_us)
-{
-	switch (stop_wait(fd, POLLIN, until_us)) {
-	case STOP_READY:
-		return FPR_OK;
-	case STOP_TIME_OVER:
-		warnx("%s: no whole answer to CONNECT in time: is that the socket of a guest's vsock?",
-		      guest->name);
-		break;
-	case STOP_SIGNALLED:
-		warnx("%s: stopped by a signal: nothing was filtered", guest->name);
-		break;
-	case STOP_PROCESS_ENDED:
-		warnx("%s: the VM is gone: its process has ended", guest->name);
-		break;
-	}
-	return FPR_ERROR;
-}
-
 /*
  * Reads one line, and nothing of what follows, which is the guest's.  @line: ANSWER_MAX + 1
  * bytes; what is longer is cut there.
  */
-static enum fpr_status read_answer(const struct guest_endpoint *guest, int fd, uint64_t until_us,
-				   char *line)
+static enum fpr_status read_answer(const struct guest_endpoint *guest, int fd,
+				   struct patience *patience, char *line)
 {
 	enum fpr_status status;
 	size_t len = 0;
 	ssize_t n;
 
 	while (len < ANSWER_MAX) {
-		status = wait_for_answer(guest, fd, until_us);
+		status = patience_wait(patience, fd, POLLIN, "the whole answer to CONNECT");
 		if (status)
 			return status;
 		n = read(fd, line + len, 1);
@@ -159,7 +137,7 @@ static enum fpr_status read_answer(const struct guest_endpoint *guest, int fd, u
  * which port, is told so in one line, and has the stream from there on.
  */
 static enum fpr_status connect_port(const struct guest_endpoint *guest, int fd,
-				    uint64_t until_us)
+				    struct patience *patience)
 {
 	char request[32], line[ANSWER_MAX + 1];
 	enum fpr_status status;
@@ -171,7 +149,7 @@ static enum fpr_status connect_port(const struct guest_endpoint *guest, int fd,
 		warn("%s: cannot ask for port %u", guest->name, guest->port);
 		return FPR_ERROR;
 	}
-	status = read_answer(guest, fd, until_us, line);
+	status = read_answer(guest, fd, patience, line);
 	if (!status && !is_ok(line)) {
 		warnx("%s: the answer to CONNECT is not OK and a number, but '%s'", guest->name, line);
 		status = FPR_ERROR;
@@ -182,24 +160,24 @@ static enum fpr_status connect_port(const struct guest_endpoint *guest, int fd,
 static enum fpr_status open_vsock_unix(const struct guest_endpoint *guest, uint64_t timeout_s,
 				       int *fd)
 {
-	uint64_t until_us = clock_us() + timeout_s * 1000000;
 	enum fpr_status status = open_socket(guest, fd);
+	struct patience patience;
 
 	if (status)
 		return status;
-	status = connect_port(guest, *fd, until_us);
+	patience_begin(&patience, guest->name, timeout_s);
+	status = connect_port(guest, *fd, &patience);
 	if (status)
 		close(*fd);
 	return status;
 }
 
-static enum fpr_status open_vsock(const struct guest_endpoint *guest, int *fd)
+static enum fpr_status open_vsock(const struct guest_endpoint *guest, uint64_t timeout_s, int *fd)
 {
-	enum fpr_status status = endpoint_connect(&guest->endpoint, fd);
+	struct patience patience;
 
-	if (!status)
-		fcntl(*fd, F_SETFL, O_NONBLOCK);
-	return status;
+	patience_begin(&patience, guest->name, timeout_s);
+	return endpoint_connect(&guest->endpoint, &patience, fd);
 }
 
 static enum fpr_status check_device(const char *path)
@@ -241,6 +219,6 @@ enum fpr_status guest_endpoint_open(const struct guest_endpoint *guest, uint64_t
 	if (*guest->socket)
 		return open_socket(guest, fd);
 	if (guest->endpoint.is_vsock)
-		return open_vsock(guest, fd);
+		return open_vsock(guest, timeout_s, fd);
 	return open_device(guest, fd);
 }

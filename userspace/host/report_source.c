@@ -16,7 +16,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "clock.h"
 #include "report_source.h"
 
 static bool is_stdin(const char *path)
@@ -166,27 +165,6 @@ static enum fpr_status start_command(struct report_source *source)
 	return FPR_OK;
 }
 
-/* Wait for something of the source. */
-static enum fpr_status wait_for(struct report_source *source, int fd, const char *what)
-{
-	source->notice.what = what;
-	switch (stop_wait_noticed(&source->notice, fd, POLLIN, source->until_us)) {
-	case STOP_READY:
-		return FPR_OK;
-	case STOP_TIME_OVER:
-		warnx("%s: waited %llu s for %s: give a longer --timeout", source->name,
-		      (unsigned long long)source->timeout_s, what);
-		break;
-	case STOP_SIGNALLED:
-		warnx("%s: stopped by a signal: nothing was filtered", source->name);
-		break;
-	case STOP_PROCESS_ENDED:
-		warnx("%s: the VM is gone: its process has ended", source->name);
-		break;
-	}
-	return FPR_ERROR;
-}
-
 static enum fpr_status check_exit(const char *command, int status)
 {
 	if (WIFSIGNALED(status)) {
@@ -210,7 +188,8 @@ static enum fpr_status wait_command(struct report_source *source)
 	int ended = 0;
 
 	if (pidfd >= 0) {
-		status = wait_for(source, pidfd, "the end of the command");
+		status = patience_wait(&source->patience, pidfd, POLLIN,
+				       "the end of the command");
 		close(pidfd);
 	}
 	if (status)
@@ -227,9 +206,7 @@ static enum fpr_status wait_command(struct report_source *source)
 
 enum fpr_status report_begin(struct report_source *source)
 {
-	source->notice = (struct stop_notice) { .name = source->name };
-	source->until_us = source->timeout_s ? clock_us() + source->timeout_s * 1000000 :
-					       UINT64_MAX;
+	patience_begin(&source->patience, source->name, source->timeout_s);
 	if (source->command)
 		return start_command(source);
 	return source->fd < 0 ? open_late(source) : FPR_OK;
@@ -242,7 +219,7 @@ enum fpr_status report_some(struct report_source *source, void *data, size_t siz
 
 	*n = 0;
 	do {
-		status = wait_for(source, source->fd, "the bitmap");
+		status = patience_wait(&source->patience, source->fd, POLLIN, "the bitmap");
 		if (status)
 			return status;
 		r = read(source->fd, data, size);

@@ -8,7 +8,7 @@
 #include <sys/types.h>
 
 #include "status.h"
-#include "stop.h"
+#include "patience.h"
 
 /**
  * struct report_source - where bytes come from
@@ -18,8 +18,7 @@
  * @timeout_s: set by the caller before report_begin(): how long all of it may take; 0:
  *	as long as it takes
  * @pid: the command's, while it runs, else 0
- * @until_us: when the time is over
- * @notice: what is said where it takes long
+ * @patience: with which it is waited for
  */
 struct report_source {
 	const char *name;
@@ -27,8 +26,7 @@ struct report_source {
 	int fd;
 	uint64_t timeout_s;
 	pid_t pid;
-	uint64_t until_us;
-	struct stop_notice notice;
+	struct patience patience;
 };
 
 /**

@@ -125,7 +125,8 @@ static enum fpr_status make_room(struct source_file *file, struct filter_range *
 
 	if (!file->confirmed_path)
 		return FPR_OK;
-	status = outfile_open(&file->out, file->confirmed_path, file->bitmap.len);
+	status = outfile_open(&file->out, file->confirmed_path, file->bitmap.len,
+			      file->timeout_s);
 	if (status)
 		return status;
 	/* Zeroed: where the kernel wrote nothing, nothing is confirmed. */

@@ -155,7 +155,7 @@ static enum fpr_status write_metrics(const char *path, const struct vm_list *lis
 	print_metrics(f, list);
 	if (fclose(f))
 		err(FPR_ERROR, "%s", path);
-	status = outfile_open(&out, path, len);
+	status = outfile_open(&out, path, len, 0);
 	if (!status && out.tmp)
 		fchmod(out.fd, METRICS_MODE);
 	if (!status)
