@@ -15,8 +15,12 @@
 /* Nothing tells that a FIFO got a reader. */
 #define LOOK_AGAIN_US	50000
 
-/* A reader of the other end is there to take as much, where poll() says so. */
-#define MAX_WRITE	PIPE_BUF
+/*
+ * So much can be written without waiting where poll() says so; what does not block takes as
+ * much as it can.
+ */
+#define MAX_BLOCKING	PIPE_BUF
+#define MAX_WRITE	((size_t)1 << 20)
 
 void patience_begin(struct patience *patience, const char *name, uint64_t timeout_s)
 {
@@ -99,6 +103,7 @@ enum fpr_status patience_open(struct patience *patience, const char *path, int *
 int patience_write(struct patience *patience, int fd, const void *data, size_t len)
 {
 	static const char what[] = "a reader to take it";
+	const size_t max = fcntl(fd, F_GETFL) & O_NONBLOCK ? MAX_WRITE : MAX_BLOCKING;
 	uint64_t began_us = clock_us();
 	const char *at = data;
 	ssize_t n;
@@ -106,7 +111,7 @@ int patience_write(struct patience *patience, int fd, const void *data, size_t l
 	while (len) {
 		if (patience_wait(patience, fd, POLLOUT, what))
 			break;
-		n = write(fd, at, len < MAX_WRITE ? len : MAX_WRITE);
+		n = write(fd, at, len < max ? len : max);
 		if (n < 0 && errno != EINTR && errno != EAGAIN)
 			return -1;
 		/* A port that its host has closed wakes everybody, and takes nothing. */
