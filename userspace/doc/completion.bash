@@ -16,6 +16,23 @@ _fprctl_vms()
 	fprctl list 2>/dev/null | awk 'NR > 1 { print $1 }' | sort -u
 }
 
+# Ways to a guest; behind "unix:" and "vsock-unix:" a path.
+_fprctl_endpoint() # WORD
+{
+	local path=${1#*:} i n=${#COMPREPLY[@]}
+
+	compopt -o filenames -o nospace 2>/dev/null
+	if [[ $1 != *unix:* ]]; then
+		_fprctl_add "$1" -W 'unix: vsock: vsock-unix:'
+		_fprctl_add "$1" -f
+		return
+	fi
+	_fprctl_add "$path" -f
+	for ((i = n; i < ${#COMPREPLY[@]}; i++)); do
+		COMPREPLY[i]=${1%%:*}:${COMPREPLY[i]}
+	done
+}
+
 # What an argument such as "VM" or "raw|report" may be; of numbers there is nothing to say.
 _fprctl_argument() # WORD KINDS
 {
@@ -29,6 +46,8 @@ _fprctl_argument() # WORD KINDS
 				compopt -o filenames 2>/dev/null
 				_fprctl_add "$1" -f
 				;;
+			ENDPOINT) _fprctl_endpoint "$1" ;;
+			COMMAND...) _fprctl_add "$1" -c ;;
 			[a-z]*) _fprctl_add "$1" -W "$kind" ;;
 		esac
 	done
@@ -59,6 +78,12 @@ _fprctl()
 	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]} first=2
 
 	COMPREPLY=()
+	# Bash cuts words at colons: what is behind one in a way to a guest is a path.
+	if [[ $before == : && ${COMP_WORDS[COMP_CWORD - 2]} == *unix ]]; then
+		compopt -o filenames 2>/dev/null
+		_fprctl_add "$word" -f
+		return
+	fi
 	if ((COMP_CWORD == 1)); then
 		_fprctl_add "$word" -W "$_fprctl_verbs"
 		return
