@@ -33,6 +33,34 @@ const struct cli_exit cli_exits[] = {
 	{ 0 }
 };
 
+static const struct {
+	enum cli_option_id id;
+	char letter;
+} short_forms[] = {
+	{ OPT_ALL, 'a' },
+	{ OPT_EPOCH, 'e' },
+	{ OPT_GUEST, 'g' },
+	{ OPT_HELP, 'h' },
+	{ OPT_JSON, 'j' },
+	{ OPT_NO_HEADINGS, 'n' },
+	{ OPT_OUTPUT, 'o' },
+	{ OPT_TIMEOUT, 't' },
+	{ OPT_WATCH, 'w' },
+};
+
+#define NR_LETTERS	(sizeof(short_forms) / sizeof(short_forms[0]))
+
+char cli_letter(enum cli_option_id id)
+{
+	size_t i;
+
+	for (i = 0; i < NR_LETTERS; i++) {
+		if (short_forms[i].id == id)
+			return short_forms[i].letter;
+	}
+	return 0;
+}
+
 static const char *program(void)
 {
 	return program_invocation_short_name;
@@ -78,9 +106,9 @@ static void print_synopsis(const struct cli_verb *verb)
 
 static void print_option(const struct cli_option *opt)
 {
-	char left[80];
+	char left[80], letter[] = { '-', cli_letter(opt->id), ',', ' ', '\0' };
 
-	snprintf(left, sizeof(left), "--%s %s", opt->name,
+	snprintf(left, sizeof(left), "%s--%s %s", letter[1] ? letter : "", opt->name,
 		 opt->arg ? opt->arg : "");
 	printf("  %-20s %s\n", left, opt->help);
 }
@@ -205,27 +233,58 @@ static enum fpr_status take_command(const struct cli_verb *verb, int *argc, char
 	return FPR_OK;
 }
 
+/* What getopt_long() is to know of letters: ":h", and those of the verb's options. */
+static void fill_letters(const struct cli_verb *verb, char *text)
+{
+	const struct cli_option *opt;
+
+	*text++ = ':';
+	*text++ = cli_letter(OPT_HELP);
+	for (opt = verb->options; opt->name; opt++) {
+		if (!cli_letter(opt->id))
+			continue;
+		*text++ = cli_letter(opt->id);
+		if (opt->arg)
+			*text++ = ':';
+	}
+	*text = '\0';
+}
+
+static const struct cli_option *option_of(const struct cli_verb *verb, char letter)
+{
+	const struct cli_option *opt = verb->options;
+
+	while (opt->name && cli_letter(opt->id) != letter)
+		opt++;
+	return opt->name ? opt : &cli_help_option;
+}
+
 static enum fpr_status parse_options(const struct cli_verb *verb, int argc,
 				     char **argv, struct cli_args *args)
 {
+	char short_options[2 * NR_LETTERS + 2];
 	struct option opts[NR_OPTS + 1] = { 0 };
+	const struct cli_option *opt;
 	int c, index;
 
 	if (take_command(verb, &argc, argv, args))
 		return FPR_USAGE;
 	fill_long_options(verb, opts);
+	fill_letters(verb, short_options);
 	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":h", opts, &index)) != -1) {
+	while ((c = getopt_long(argc, argv, short_options, opts, &index)) != -1) {
 		switch (c) {
-		case 'h':
-			args->option[OPT_HELP] = cli_help_option.name;
-			break;
 		case ':':
 			return usage_error(verb, "an argument is missing after ",
 					   argv[optind - 1]);
 		case '?':
 			return bad_option(verb, argv);
 		default:
+			if (c < OPT_VAL(0)) {
+				opt = option_of(verb, (char)c);
+				args->option[opt->id] = optarg ? optarg : opt->name;
+				break;
+			}
 			if (takes_rest(&verb->options[index]))
 				return usage_error(verb, "in full, and with the command as arguments of its own, give --",
 						   opts[index].name);

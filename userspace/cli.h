@@ -49,6 +49,9 @@ struct cli_option {
 	const char *help;
 };
 
+/** cli_letter - the short form of an option, the same for every verb; 0: it has none */
+char cli_letter(enum cli_option_id id);
+
 /* Options that several verbs have. */
 #define CLI_JSON_OPTION	{ OPT_JSON, "json", NULL, "print one JSON object" }
 

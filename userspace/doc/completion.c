@@ -80,8 +80,11 @@ static void print_arguments(void)
 	puts("declare -gA _fprctl_arguments=(");
 	for (i = 0; (verb = fprctl_verbs[i]); i++) {
 		for (opt = verb->options; opt->name; opt++) {
-			if (opt->arg)
-				printf("\t['%s --%s']='%s'\n", verb->name, opt->name, opt->arg);
+			if (!opt->arg)
+				continue;
+			printf("\t['%s --%s']='%s'\n", verb->name, opt->name, opt->arg);
+			if (cli_letter(opt->id))
+				printf("\t['%s -%c']='%s'\n", verb->name, cli_letter(opt->id), opt->arg);
 		}
 	}
 	puts(")");

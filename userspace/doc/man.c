@@ -153,6 +153,8 @@ static void put_synopsis(FILE *f, const struct cli_verb *verb)
 static void put_option(FILE *f, const struct cli_option *opt)
 {
 	fputs(".TP\n", f);
+	if (cli_letter(opt->id))
+		fprintf(f, "\\fB\\-%c\\fR, ", cli_letter(opt->id));
 	put_option_name(f, opt);
 	fputc('\n', f);
 	put_line(f, opt->help, strlen(opt->help));
