@@ -2,6 +2,7 @@
 /* Free page filter, x86's part. */
 #include <linux/kvm_fpr.h>
 
+#include "free_page_filter_compat.h"
 #include "mmu.h"
 #include "mmu/mmu_internal.h"
 #include "mmu/mmutrace.h"
@@ -86,8 +87,7 @@ static bool fpr_try_clear_bit(int as_id, gfn_t gfn, int level,
 		return false;
 
 	trace_kvm_tdp_mmu_spte_changed(as_id, gfn, level, *old, new);
-	if (bit == (spte_shadow_dirty_mask(*old) ?: PT_WRITABLE_MASK))
-		kvm_set_pfn_dirty(spte_to_pfn(*old));
+	fpr_spte_loses_bit(*old, bit);
 	return true;
 }
 
@@ -118,7 +118,7 @@ static void fpr_protect_table(const struct tdp_iter *iter,
 	}
 }
 
-static void fpr_protect_root(struct kvm_mmu_page *root,
+static void fpr_protect_root(struct kvm *kvm, struct kvm_mmu_page *root,
 			     const struct fpr_range *range)
 {
 	gfn_t base = range->slot->base_gfn;
@@ -127,12 +127,10 @@ static void fpr_protect_root(struct kvm_mmu_page *root,
 	u64 bit;
 
 	/* With PML the CPU itself logs writes to a page that is not dirty. */
-	bit = kvm_x86_ops.cpu_dirty_log_size && kvm_ad_enabled() &&
-	       !kvm_mmu_page_ad_need_write_protect(root) ?
-	       shadow_dirty_mask : PT_WRITABLE_MASK;
+	bit = fpr_cpu_logs_writes(kvm, root) ? shadow_dirty_mask : PT_WRITABLE_MASK;
 
-	for_each_tdp_pte_min_level(iter, root, PG_LEVEL_2M, base + range->first,
-				   base + range->end) {
+	fpr_for_each_pte(iter, kvm, root, PG_LEVEL_2M, base + range->first,
+			 base + range->end) {
 retry:
 		if (!is_shadow_present_pte(iter.old_spte))
 			continue;
@@ -170,7 +168,7 @@ static void fpr_protect_range(struct kvm *kvm, const struct fpr_range *range)
 	list_for_each_entry_rcu(root, &kvm->arch.tdp_mmu_roots, link) {
 		if (!root->role.invalid &&
 		    kvm_mmu_page_as_id(root) == range->slot->as_id)
-			fpr_protect_root(root, range);
+			fpr_protect_root(kvm, root, range);
 	}
 	rcu_read_unlock();
 }
