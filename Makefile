@@ -6,8 +6,14 @@
 # Choices of "make demo" and "make snapshot", passed on when they are set.
 export WORKLOADS MODES REPEAT GUEST_MIB WIDE
 
-# The versions of QEMU that there are patches for.
+# The versions of QEMU and of Linux that there are patches for.
 QEMUS := $(shell sed -nE 's/^([0-9.]+) .*/\1/p' patches/qemu/versions)
+KERNELS := $(shell sed -nE 's/^([0-9.]+) .*/\1/p' patches/linux/versions)
+
+# The version of Linux that everything is built for and that the lab boots, when it is set.
+ifdef KERNEL
+export KVM_FPR_KERNEL := $(KERNEL)
+endif
 
 .PHONY: help
 help: ## Show this list
@@ -17,6 +23,7 @@ help: ## Show this list
 	@echo 'make snapshot WORKLOADS=, REPEAT= and GUEST_MIB=.'
 	@echo 'make stress and check-kcsan take SECONDS= and SEED=, make soak and fuzz MINUTES= and SEED=,'
 	@echo 'make fuzz-decoders MINUTES=, make qemu QEMU= (a version),'
+	@echo 'all that builds for a kernel or boots one KERNEL= ($(KERNELS)),'
 	@echo 'make check-deb SUITE= (a release of Debian).'
 
 .PHONY: demo
@@ -143,7 +150,8 @@ check-deb: machine packages ## Install, use, upgrade and remove the packages in 
 
 .PHONY: series
 series: ## Write the patch series for Linux and QEMU to out/series
-	scripts/make-series out/series/linux-6.12
+	@for version in $(KERNELS); do \
+		KVM_FPR_KERNEL=$$version scripts/make-series out/series/linux-$$version || [ $$? -eq 3 ] || exit; done
 	@for version in $(QEMUS); do scripts/make-qemu-series $$version out/series/qemu-$$version || exit; done
 
 .PHONY: check-series

@@ -3,32 +3,15 @@
 # shellcheck disable=SC2034,SC2154 # what the scripts that source this use and set
 #
 # Functions that build KVM's modules with the filter. Source it after debian.sh and
-# patches.sh, with $here and $top set.
+# patches.sh, with $here and $top set. They work with what find_kernel sets: kernel, headers,
+# patches, cc, build_with.
 
 # shellcheck source=scripts/kernel-files.sh
 . "$here/kernel-files.sh"
 
-patches=patches/linux/6.12
-# All in the checkout that a result depends on.
-module_inputs=("${kernel_files[@]}" "$patches" scripts/kvm-modules.sh scripts/kernel-files.sh
+# All in the checkout that a result depends on, besides $patches.
+module_inputs=("${kernel_files[@]}" scripts/kvm-modules.sh scripts/kernel-files.sh
 	scripts/debian.sh scripts/patches.sh)
-
-# find_kernel stock|FLAVOUR: set kernel, headers and cc, the compiler that the kernel was
-# built with, as its configuration names it. The stock kernel, or a debug kernel.
-find_kernel()
-{
-	need_command make make
-	need_command patch patch
-	need_command perl perl
-	if [ "$1" = stock ]; then
-		kernel=$("$here/fetch-kernel")
-	else
-		kernel=$("$here/build-debug-kernel" "$1")
-	fi
-	headers=$kernel/root/usr/src/linux-headers-$(cat "$kernel/version")
-	cc=$(sed -nE 's/^CONFIG_CC_VERSION_TEXT="?([^ ]+).*/\1/p' "$headers/include/config/auto.conf")
-	need_command "${cc##*-linux-gnu-}" "$cc"
-}
 
 # replace_once FILE FROM TO: a plain string that must be there exactly once.
 replace_once()
@@ -77,7 +60,7 @@ make_tree()
 
 make_modules() # TREE [VARIABLE=VALUE...]
 {
-	make -C "$headers" M="$1/arch/x86/kvm" CC="$cc" CONFIG_KVM_FREE_PAGE_FILTER=y \
+	"${build_with[@]}" make -C "$headers" M="$1/arch/x86/kvm" CC="$cc" CONFIG_KVM_FREE_PAGE_FILTER=y \
 		-j"$(nproc)" "${@:2}" modules
 }
 
