@@ -5,9 +5,11 @@
  * Loads modules, makes the machine's own root, shared read-only over 9p, its
  * root, runs one command there, reports on virtio-serial ports and powers off.
  * lab/run says what to do in /config: NUL-terminated KEY=VALUE records, see
- * parse_record().
+ * parse_record(). Where it names no directory that is shared (an emulator that
+ * has no 9p), the root is the initramfs.
  *
- * Ports, apart from the console so that nothing else can write into them:
+ * Ports, apart from the console so that nothing else can write into them; virtio's,
+ * or serial ports that /config names and that go one way only:
  *   fpr.data  what the command prints (with a terminal: also what is typed)
  *   fpr.ctl   lines. To lab/run: "run", and in the end one of
  *             "exit STATUS BYTES", "timeout BYTES", "fail MESSAGE", where BYTES
@@ -36,6 +38,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -72,7 +75,8 @@ static struct config {
 	size_t nr_args;
 	char *env[1024];
 	size_t nr_env;
-	char *out;		/* shared read-write */
+	char *out;		/* shared read-write, NULL without shares */
+	char *ctl, *data;	/* serial ports, NULL for virtio's */
 	char *cwd;
 	struct winsize tty;	/* rows 0: no terminal */
 } config;
@@ -186,6 +190,10 @@ static void parse_record(char *key)
 		append(config.env, &config.nr_env, ARRAY_SIZE(config.env), value);
 	else if (!strcmp(key, "out"))
 		config.out = value;
+	else if (!strcmp(key, "ctl"))
+		config.ctl = value;
+	else if (!strcmp(key, "data"))
+		config.data = value;
 	else if (!strcmp(key, "cwd"))
 		config.cwd = value;
 	else if (!strcmp(key, "tty"))
@@ -217,8 +225,8 @@ static void read_config(void)
 		next = p + strlen(p) + 1;
 		parse_record(p);
 	}
-	if (!config.nr_args || !config.cwd || !config.out)
-		die("read /config: arg, cwd and out are needed");
+	if (!config.nr_args || !config.cwd || (!config.out && !config.data))
+		die("read /config: arg, cwd and one of out and data are needed");
 }
 
 /* CPUs */
@@ -257,29 +265,6 @@ static unsigned int cpu_virtualization(void)
 	return CPU_ANY;
 }
 
-static void load_modules(void)
-{
-	unsigned int cpu = cpu_virtualization();
-
-	for (size_t i = 0; i < config.nr_modules; i++) {
-		struct module *m = &config.modules[i];
-		int fd;
-
-		if (m->kvm && cpu == CPU_ANY)
-			die("load %s: this CPU has neither SVM nor VMX", m->path);
-		if (m->cpu != CPU_ANY && m->cpu != cpu)
-			continue;
-		fd = open(m->path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0)
-			die("open module %s: %m", m->path);
-		if (syscall(SYS_finit_module, fd, "", 0) && errno != EEXIST)
-			die("load module %s: %m", m->path);
-		close(fd);
-		unlink(m->path);	/* the initramfs is memory */
-		m->loaded = true;
-	}
-}
-
 /* The kernel's name of a module is its file's, with underscores. */
 static void module_name(const char *path, char *name, size_t size)
 {
@@ -290,6 +275,53 @@ static void module_name(const char *path, char *name, size_t size)
 	for (char *p = name; *p; p++)
 		if (*p == '-')
 			*p = '_';
+}
+
+/* Those that the kernel's command line has for it, NAME.PARAMETER=VALUE, as modprobe does. */
+static void module_parameters(const char *name, char *parameters, size_t size)
+{
+	size_t len = strlen(name), used = 0;
+	char line[4096] = "";
+	FILE *f;
+
+	parameters[0] = '\0';
+	f = fopen("/proc/cmdline", "re");
+	if (!f || !fgets(line, sizeof(line), f))
+		die("read /proc/cmdline: %m");
+	fclose(f);
+	for (char *word = strtok(line, " \n"); word; word = strtok(NULL, " \n")) {
+		if (strncmp(word, name, len) || word[len] != '.')
+			continue;
+		used += snprintf(parameters + used, size - used, "%s ", word + len + 1);
+		if (used >= size)
+			die("load %s: too many parameters", name);
+	}
+}
+
+static void load_modules(void)
+{
+	unsigned int cpu = cpu_virtualization();
+
+	for (size_t i = 0; i < config.nr_modules; i++) {
+		char name[64], parameters[1024];
+		struct module *m = &config.modules[i];
+		int fd;
+
+		if (m->kvm && cpu == CPU_ANY)
+			die("load %s: this CPU has neither SVM nor VMX", m->path);
+		if (m->cpu != CPU_ANY && m->cpu != cpu)
+			continue;
+		fd = open(m->path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			die("open module %s: %m", m->path);
+		module_name(m->path, name, sizeof(name));
+		module_parameters(name, parameters, sizeof(parameters));
+		if (syscall(SYS_finit_module, fd, parameters, 0) && errno != EEXIST)
+			die("load module %s: %m", m->path);
+		close(fd);
+		unlink(m->path);	/* the initramfs is memory */
+		m->loaded = true;
+	}
 }
 
 /*
@@ -352,6 +384,33 @@ static int wait_for_port(const char *name)
 		usleep(10000);
 	}
 	die("find the virtio-serial port %s", name);
+}
+
+/* As it is, at the highest speed that a serial port has. */
+static int open_serial(const char *path)
+{
+	struct termios t;
+	int fd = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
+
+	if (fd < 0 || tcgetattr(fd, &t))
+		die("open %s: %m", path);
+	cfmakeraw(&t);
+	cfsetspeed(&t, B115200);
+	t.c_cflag |= CLOCAL;
+	if (tcsetattr(fd, TCSANOW, &t))
+		die("set up %s: %m", path);
+	return fd;
+}
+
+static void open_ports(void)
+{
+	if (config.data) {
+		ctl_fd = open_serial(config.ctl);
+		data_fd = open_serial(config.data);
+	} else {
+		ctl_fd = wait_for_port("fpr.ctl");
+		data_fd = wait_for_port("fpr.data");
+	}
 }
 
 /* Mounts */
@@ -643,7 +702,7 @@ static bool run_command(int *status)
 	pid = start_command(&fd);
 	fds[OUTPUT] = (struct pollfd) { .fd = fd, .events = POLLIN };
 	fds[CHILD] = (struct pollfd) { .fd = child_fd, .events = POLLIN };
-	fds[CONTROL] = (struct pollfd) { .fd = ctl_fd, .events = POLLIN };
+	fds[CONTROL] = (struct pollfd) { .fd = config.ctl ? -1 : ctl_fd, .events = POLLIN };
 	fds[INPUT] = (struct pollfd) {
 		.fd = config.tty.ws_row ? data_fd : -1, .events = POLLIN,
 	};
@@ -680,6 +739,10 @@ static void wait_for_done(void)
 	struct pollfd pfd = { .fd = ctl_fd, .events = POLLIN };
 	char line[128];
 
+	if (config.ctl) {
+		tcdrain(ctl_fd);
+		return;
+	}
 	while (poll(&pfd, 1, -1) > 0)
 		if (!read_control(line, sizeof(line)) || strstr(line, "done\n"))
 			return;
@@ -691,20 +754,22 @@ int main(void)
 	int status;
 
 	mount_early();
-	ctl_fd = wait_for_port("fpr.ctl");
-	data_fd = wait_for_port("fpr.data");
 	read_config();
+	open_ports();
 	start_cpus();
 	load_modules();
-	mount_root();
+	if (config.out)
+		mount_root();
 	finish_system();
 
 	in_time = run_command(&status);
 
 	unload_kvm();
 	sync();
-	if (umount(config.out))
+	if (config.out && umount(config.out))
 		die("unmount %s: %m", config.out);
+	if (config.data)
+		tcdrain(data_fd);
 	if (!in_time)
 		dprintf(ctl_fd, "timeout %llu\n", data_bytes);
 	else if (WIFSIGNALED(status))

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a host that shares no files with this machine (L0) is given: the files that a command names, and what
+those need to run, at the same places."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from ..common.errors import LabError
+from .cpio import Cpio
+
+LIMIT_MIB = 256
+WORTH_STRIPPING = 1 << 20  # bytes; the machine's own programs have nothing for debuggers
+SHELLS = ("bash", "sh")
+# For scripts, besides what they are run by.
+TOOLS = ("awk", "cat", "cut", "env", "grep", "head", "insmod", "ls", "mkdir", "mktemp", "mount", "nproc", "rm", "rmmod",
+         "sed", "seq", "sh", "sleep", "sort", "tail", "timeout", "tr", "umount", "uname", "wc")  # fmt: skip
+EMPTY = ("proc", "sys", "tmp", "var/tmp", "run", "root")
+
+
+def stripped(path: Path) -> bytes:
+    """A program's or a module's content, without what is for debuggers."""
+    with tempfile.NamedTemporaryFile() as output:
+        if subprocess.run(["strip", "-g", "-o", output.name, path], check=False).returncode:
+            raise LabError(f"strip failed on {path}")
+        return Path(output.name).read_bytes()
+
+
+class Carried:
+    """An initramfs that is filled with files of this machine."""
+
+    def __init__(self, cpio: Cpio, path: str) -> None:
+        self._cpio = cpio
+        self._search = path
+        self._names: set[str] = set()
+        self._bytes = 0
+        self._tools = False
+        for name in EMPTY:
+            self.directory(Path("/", name))
+
+    def directory(self, path: Path) -> None:
+        """A directory, and those above it."""
+        for one in (*reversed(path.parents), path):
+            name = str(one).lstrip("/")
+            if name and name not in self._names:
+                self._names.add(name)
+                self._cpio.directory(name, 0o1777 if one.name == "tmp" else 0o755)
+
+    def named_by(self, command: list[str], cwd: Path) -> None:
+        """What the command's words name."""
+        self.directory(cwd)
+        program = shutil.which(command[0], path=self._search)
+        for word in (*([program] if program else []), *command):
+            path = Path(os.path.normpath(cwd / word))
+            if path.is_dir():
+                for below in sorted(path.rglob("*")):
+                    if below.is_file():
+                        self.file(below)
+            elif path.is_file():
+                self.file(path)
+        if Path(command[0]).name in SHELLS:
+            self._shell_tools()
+
+    def file(self, path: Path) -> None:
+        """A file and what it needs."""
+        name = str(path).lstrip("/")
+        if name in self._names:
+            return
+        self.directory(path.parent)
+        self._names.add(name)
+        with path.open("rb") as source:
+            start = source.read(64)
+        is_elf = start.startswith(b"\x7fELF")
+        data = stripped(path) if is_elf and path.stat().st_size > WORTH_STRIPPING else path.read_bytes()
+        self._bytes += len(data)
+        if self._bytes > LIMIT_MIB << 20:
+            raise LabError(f"more than {LIMIT_MIB} MiB would have to be copied into L1: name fewer or smaller directories")
+        self._cpio.file(name, data, path.stat().st_mode & 0o777)
+        if is_elf and path.suffix != ".ko":
+            self._libraries(path)
+        elif start.startswith(b"#!") and os.access(path, os.X_OK):
+            self._interpreter(path, start)
+
+    def _libraries(self, path: Path) -> None:
+        # Of a static program ldd says that it is none, and fails.
+        output = subprocess.run(["ldd", path], capture_output=True, text=True, check=False).stdout
+        for library in re.findall(r"(?:=> |^\t)(/\S+) \(0x", output, re.MULTILINE):
+            self.file(Path(library))
+
+    def _interpreter(self, path: Path, start: bytes) -> None:
+        words = start.splitlines()[0][2:].decode(errors="replace").split()
+        if "python" in words[-1]:
+            raise LabError(f"{path} needs python, which L1 does not get with --host intel")
+        self.file(Path(words[0]))
+        self._shell_tools()
+
+    def _shell_tools(self) -> None:
+        if self._tools:
+            return
+        self._tools = True
+        for tool in TOOLS:
+            found = shutil.which(tool, path=self._search)
+            if not found:
+                raise LabError(f"this machine has no {tool}, which scripts in L1 may need")
+            self.file(Path(found))
