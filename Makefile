@@ -117,6 +117,10 @@ fuzz: machine packages ## Fuzz the filter's ioctls on a kernel that checks itsel
 check-faults: machine packages ## Make all fail that can fail in the filter's ioctls
 	lab/run --kernel kasan -- lab/tests/l1/fault_test $$(scripts/build-selftests)
 
+.PHONY: check-intel
+check-intel: machine packages ## Test the filter on an Intel processor, which Bochs emulates; takes long
+	lab/tests/l0/intel_test $$(scripts/build-selftests) --all
+
 .PHONY: shell
 shell: machine packages ## Open a shell in the lab's host, with the filter in its KVM
 	lab/run --interactive

@@ -38,6 +38,12 @@ tap_skip()
 	echo "ok $((++tap_number)) - $1 # SKIP $2"
 }
 
+# tap_skip_all REASON: instead of all else, where none of the results can be had.
+tap_skip_all()
+{
+	echo "1..0 # SKIP $1"
+}
+
 # tap_check NAME COMMAND...: the result of a command; what it prints goes before it, if it fails.
 tap_check()
 {
