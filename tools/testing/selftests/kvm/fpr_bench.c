@@ -26,6 +26,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "fpr_arch.h"
 #include "kvm_util.h"
 #include "processor.h"
 #include "test_util.h"
@@ -96,13 +97,12 @@ static size_t bitmap_bytes(void)
 /* How many of the clock's nanoseconds a known number of instructions takes. */
 static void check_clock(void)
 {
-	uint64_t took[repeats], start, loops;
+	uint64_t took[repeats], start;
 	unsigned int i;
 
 	for (i = 0; i < repeats; i++) {
-		loops = CLOCK_LOOPS;
 		start = clock_now();
-		asm volatile("1: dec %0; jnz 1b" : "+r" (loops) : : "cc");
+		fpr_count_down(CLOCK_LOOPS);
 		took[i] = clock_now() - start;
 	}
 	printf("clock_instructions=%lu\n", 2 * CLOCK_LOOPS);
@@ -160,10 +160,7 @@ static void assert_log(struct bench *b, const uint64_t *want)
 /* The guest's own program is in a slot of 4KiB pages. */
 static void assert_huge(struct bench *b, bool huge)
 {
-	uint64_t want = huge ? npages / HUGE_PAGES : 0;
-	uint64_t is = vm_get_stat(b->vm, "pages_2m");
-
-	TEST_ASSERT(is == want, "%lu huge pages are mapped, not %lu", is, want);
+	fpr_assert_huge_pages(b->vm, huge ? npages / HUGE_PAGES : 0);
 }
 
 static uint64_t clear(struct bench *b, const uint64_t *pages)

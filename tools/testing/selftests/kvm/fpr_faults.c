@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fpr_arch.h"
 #include "kvm_util.h"
 #include "processor.h"
 #include "test_util.h"

@@ -38,6 +38,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fpr_arch.h"
 #include "kvm_util.h"
 #include "processor.h"
 #include "test_util.h"
@@ -1089,11 +1090,8 @@ static void end_foreign(pid_t pid)
 /* The vCPU ended in a way that its program does not have. */
 static void complain_of_vcpu(struct kvm_vcpu *vcpu)
 {
-	struct kvm_regs regs;
-
-	vcpu_regs_get(vcpu, &regs);
-	complain(NULL, "vCPU %u does not end as it should, exit %s at rip 0x%llx", vcpu->id,
-		 exit_reason_str(vcpu->run->exit_reason), regs.rip);
+	complain(NULL, "vCPU %u does not end as it should, exit %s at pc 0x%lx", vcpu->id,
+		 exit_reason_str(vcpu->run->exit_reason), fpr_guest_pc(vcpu));
 }
 
 /* Until the guest has done what it was told. */
@@ -1108,13 +1106,15 @@ static void *run_vcpu(void *arg)
 		record(NULL, KVM_RUN_CALL, err);
 		if (READ_ONCE(life.vcpus_are_late) && err)
 			break;
+		/* Before the look at MMIO, for on arm64 a ucall is that, too. */
+		if (!err && get_ucall(vcpu, &uc) == UCALL_SYNC)
+			return NULL;
 		if (err == EFAULT)
 			usleep(100);
 		else if (!err && vcpu->run->exit_reason != KVM_EXIT_MMIO)
 			break;
 	}
-	if (err || get_ucall(vcpu, &uc) != UCALL_SYNC)
-		complain_of_vcpu(vcpu);
+	complain_of_vcpu(vcpu);
 	return NULL;
 }
 

@@ -48,6 +48,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fpr_arch.h"
 #include "kvm_util.h"
 #include "processor.h"
 #include "test_util.h"
@@ -820,11 +821,9 @@ static void run_agent(uint64_t *rng, struct agent *a)
 /* The guest hangs, or does what its program does not: say where. */
 static void give_up(struct kvm_vcpu *vcpu)
 {
-	struct kvm_regs regs;
-
-	vcpu_regs_get(vcpu, &regs);
-	printf("Bail out! vCPU %u does not end at rip 0x%llx, after exit %s, in round %lu\n",
-	       vcpu->id, regs.rip, exit_reason_str(vcpu->run->exit_reason), counts.rounds);
+	printf("Bail out! vCPU %u does not end at pc 0x%lx, after exit %s, in round %lu\n",
+	       vcpu->id, fpr_guest_pc(vcpu), exit_reason_str(vcpu->run->exit_reason),
+	       counts.rounds);
 	fflush(stdout);
 	_exit(KSFT_FAIL);
 }
@@ -839,13 +838,12 @@ static void run_vcpu(struct kvm_vcpu *vcpu)
 			TEST_ASSERT(errno == EINTR, "KVM_RUN: %s", strerror(errno));
 			give_up(vcpu);
 		}
-		if (vcpu->run->exit_reason == KVM_EXIT_MMIO) {
-			count(mmio, 1);
-			continue;
-		}
-		if (get_ucall(vcpu, &uc) != UCALL_SYNC)
+		/* First, for on arm64 a ucall is MMIO, too. */
+		if (get_ucall(vcpu, &uc) == UCALL_SYNC)
+			return;
+		if (vcpu->run->exit_reason != KVM_EXIT_MMIO)
 			give_up(vcpu);
-		return;
+		count(mmio, 1);
 	}
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "fpr_arch.h"
 #include "kvm_util.h"
 #include "processor.h"
 #include "test_util.h"
