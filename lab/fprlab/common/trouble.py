@@ -11,6 +11,7 @@ TROUBLE = re.compile(
     r"\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? (?!BUG: KCSAN: data-race )(?:\S+: )?(?:"
     r"WARNING: |BUG: |BUG \S+ \(|kernel BUG at|Oops|Kernel panic|"
     r"general protection fault|double fault|divide error|invalid opcode|stack segment|"
+    r"Internal error: |Unable to handle kernel |Bad mode in |HYP panic|"
     r"INFO: task .* blocked for more than|INFO: trying to register|"
     r"INFO: rcu\S* .*(?:detected|stall)|NMI watchdog: Watchdog detected|"
     r"KASAN|KCSAN|UBSAN|refcount_t: |list_add corruption|list_del corruption|"
