@@ -60,6 +60,10 @@ compatibility: ## Write the document of what the last make check ran with, and o
 check-libvirt: machine packages ## Migrate with Debian's libvirt between two hosts
 	lab/tests/l0/libvirt_test
 
+.PHONY: check-arm64
+check-arm64: machine packages ## Run all tests of the kernel on an emulated arm64 host, which takes hours
+	scripts/check arm64-all
+
 .PHONY: check-model
 check-model: packages ## Check the model of the protocol, exhaustively
 	verification/check
