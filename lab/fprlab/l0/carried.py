@@ -21,10 +21,10 @@ TOOLS = ("awk", "cat", "cut", "env", "grep", "head", "insmod", "ls", "mkdir", "m
 EMPTY = ("proc", "sys", "tmp", "var/tmp", "run", "root")
 
 
-def stripped(path: Path) -> bytes:
-    """A program's or a module's content, without what is for debuggers."""
+def stripped(path: Path, strip: str = "strip") -> bytes:
+    """A program's or a module's content, without what is for debuggers; strip is for its architecture."""
     with tempfile.NamedTemporaryFile() as output:
-        if subprocess.run(["strip", "-g", "-o", output.name, path], check=False).returncode:
+        if subprocess.run([strip, "-g", "-o", output.name, path], check=False).returncode:
             raise LabError(f"strip failed on {path}")
         return Path(output.name).read_bytes()
 
@@ -32,8 +32,9 @@ def stripped(path: Path) -> bytes:
 class Carried:
     """An initramfs that is filled with files of this machine."""
 
-    def __init__(self, cpio: Cpio, path: str) -> None:
+    def __init__(self, cpio: Cpio, path: str, strip: str = "strip") -> None:
         self._cpio = cpio
+        self._strip = strip
         self._search = path
         self._names: set[str] = set()
         self._bytes = 0
@@ -74,7 +75,7 @@ class Carried:
         with path.open("rb") as source:
             start = source.read(64)
         is_elf = start.startswith(b"\x7fELF")
-        data = stripped(path) if is_elf and path.stat().st_size > WORTH_STRIPPING else path.read_bytes()
+        data = stripped(path, self._strip) if is_elf and path.stat().st_size > WORTH_STRIPPING else path.read_bytes()
         self._bytes += len(data)
         if self._bytes > LIMIT_MIB << 20:
             raise LabError(f"more than {LIMIT_MIB} MiB would have to be copied into L1: name fewer or smaller directories")
