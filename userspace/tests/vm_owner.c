@@ -7,6 +7,7 @@
  * reads commands, one a line, and answers each with one line:
  *
  * get		the dirty log, in hexadecimal
+ * take		the same, and take it out of the log
  * write PAGE	the guest writes to that page: "ok"
  * allow	enable KVM_FPR_FLAG_FOREIGN: "ok"
  * dup		duplicate the VM's descriptor: the new one
@@ -17,6 +18,7 @@
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <linux/kvm_fpr.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,7 +117,17 @@ static void guest_write(struct owner *owner, unsigned long page)
 	puts("ok");
 }
 
-static void print_dirty_log(const struct owner *owner)
+static void clear_dirty_log(const struct owner *owner, void *bitmap)
+{
+	struct kvm_clear_dirty_log log = {
+		.num_pages = (__u32)owner->pages,
+		.dirty_bitmap = bitmap,
+	};
+
+	checked_ioctl(owner->vm, KVM_CLEAR_DIRTY_LOG, &log, "KVM_CLEAR_DIRTY_LOG");
+}
+
+static void print_dirty_log(const struct owner *owner, bool take)
 {
 	size_t i, len = owner->pages / 8;
 	unsigned char *bitmap = calloc(1, len);
@@ -124,6 +136,8 @@ static void print_dirty_log(const struct owner *owner)
 	if (!bitmap)
 		err(1, "dirty log");
 	checked_ioctl(owner->vm, KVM_GET_DIRTY_LOG, &log, "KVM_GET_DIRTY_LOG");
+	if (take)
+		clear_dirty_log(owner, bitmap);
 	for (i = 0; i < len; i++)
 		printf("%02x", bitmap[i]);
 	putchar('\n');
@@ -146,7 +160,9 @@ static void obey(struct owner *owner, const char *line)
 	unsigned long page;
 
 	if (!strcmp(line, "get\n"))
-		print_dirty_log(owner);
+		print_dirty_log(owner, false);
+	else if (!strcmp(line, "take\n"))
+		print_dirty_log(owner, true);
 	else if (sscanf(line, "write %lu", &page) == 1 && page < owner->pages)
 		guest_write(owner, page);
 	else if (!strcmp(line, "allow\n"))
