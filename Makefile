@@ -17,7 +17,7 @@ endif
 
 .PHONY: help
 help: ## Show this list
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 	@echo
 	@echo 'make demo takes WORKLOADS=, MODES= (comma-separated, or all), REPEAT=, GUEST_MIB= and WIDE=1,'
 	@echo 'make snapshot WORKLOADS=, REPEAT= and GUEST_MIB=.'
