@@ -381,7 +381,7 @@ static int fpr_drain(struct kvm *kvm)
 	long left;
 
 	/* If the work is running, for those before us, it runs once more. */
-	queue_work(system_unbound_wq, &drain->work);
+	queue_work(system_long_wq, &drain->work);
 	left = wait_event_killable_timeout(drain->wait,
 					   atomic64_read_acquire(&drain->done) >= ticket,
 					   FPR_DRAIN_JIFFIES);
