@@ -657,11 +657,12 @@ TEST_F_TIMEOUT(faults, signal_in_every_chunk_of_arm, LIMIT)
 			ASSERT_EQ(ESTALE, set(self));
 		ASSERT_EQ(0, vm_errno(self->vm, KVM_FPR_ARM, arm));
 	}
-	/* Of the last chunk the signal kept ARM from waiting for the vCPUs. */
 	ASSERT_EQ(ALL_LATE, late.asked);
-	ASSERT_EQ(CHUNK * PAGE, arm->size);
-	ASSERT_EQ(0, vm_errno(self->vm, KVM_FPR_ARM, arm));
-	ASSERT_EQ(0, arm->size);
+	/* Of the last chunk the signal ends the wait for the vCPUs only where that takes a second. */
+	while (arm->size) {
+		ASSERT_EQ(CHUNK * PAGE, arm->size);
+		ASSERT_EQ(0, vm_errno(self->vm, KVM_FPR_ARM, arm));
+	}
 	ASSERT_NE(old, arm->epoch);
 
 	guest_write(self, &after);
