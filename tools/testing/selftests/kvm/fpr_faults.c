@@ -658,7 +658,7 @@ TEST_F_TIMEOUT(faults, signal_in_every_chunk_of_arm, LIMIT)
 		ASSERT_EQ(0, vm_errno(self->vm, KVM_FPR_ARM, arm));
 	}
 	ASSERT_EQ(ALL_LATE, late.asked);
-	/* Of the last chunk the signal ends the wait for the vCPUs only where that takes a second. */
+	/* Of the last chunk the signal ends the wait only where that takes a second. */
 	while (arm->size) {
 		ASSERT_EQ(CHUNK * PAGE, arm->size);
 		ASSERT_EQ(0, vm_errno(self->vm, KVM_FPR_ARM, arm));
