@@ -5,8 +5,8 @@
 # Functions that find a kernel and what builds modules for it. Source it after debian.sh,
 # with $here and $top set.
 
-# shellcheck source=scripts/kernel-versions.sh
-. "${here:?}/kernel-versions.sh"
+# shellcheck source=scripts/versions.sh
+. "${here:?}/versions.sh"
 
 # What a module depends on besides its sources.
 find_kernel_inputs=(scripts/find-kernel.sh scripts/build-toolchain)
@@ -61,7 +61,7 @@ find_kernel()
 	patches=patches/linux/$version
 	if [ "$1" = stock ]; then
 		kernel=$("$here/fetch-kernel")
-		suite=$(kernel_suite "$version")
+		suite=$(suite_of linux "$version")
 	else
 		kernel=$("$here/build-debug-kernel" "$1")
 	fi

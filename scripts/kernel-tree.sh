@@ -7,8 +7,8 @@
 
 # shellcheck source=scripts/private-apt.sh
 . "${here:?}/private-apt.sh"
-# shellcheck source=scripts/kernel-versions.sh
-. "$here/kernel-versions.sh"
+# shellcheck source=scripts/versions.sh
+. "$here/versions.sh"
 
 # What a kernel depends on besides its configuration.
 # shellcheck disable=SC2034 # for who sources this
@@ -32,7 +32,7 @@ source_package()
 {
 	local changelog=$stock/root/usr/share/doc/$source/changelog.Debian.gz version suite
 
-	suite=$(kernel_suite "$(kernel_version)")
+	suite=$(suite_of linux "$(kernel_version)")
 	[ "$suite" = own ] || use_suite "$suite"
 	version=$(zcat "$changelog" | sed -nE '1s/^[^(]*\(([^)]+)\).*/\1/p')
 	deb_file "$source" "$version" || die "cannot download $source $version: is there a network?"
