@@ -9,9 +9,14 @@
 kernel_files=(include/uapi/linux/kvm_fpr.h include/linux/kvm_fpr_types.h include/linux/kvm_fpr.h
 	include/trace/events/kvm_fpr.h virt/kvm/free_page_filter.Kconfig virt/kvm/free_page_filter{,_kunit}.c
 	arch/{x86,arm64}/kvm/free_page_filter.c arch/x86/kvm/free_page_filter_compat.h)
+# What the versions of Linux have otherwise, and the file that includes it.
+# shellcheck disable=SC2034
+kernel_compat=arch/x86/kvm/free_page_filter_compat.h
+# shellcheck disable=SC2034
+kernel_compat_user=arch/x86/kvm/free_page_filter.c
 # The first is of a fault of upstream's.
 # shellcheck disable=SC2034
 kernel_fix_tests=(tools/testing/selftests/kvm/clear_dirty_log_test.c)
 # shellcheck disable=SC2034
-kernel_tests=(tools/testing/selftests/kvm/{fpr_test,fpr_walk_test,fpr_stress}.c
+kernel_tests=(tools/testing/selftests/kvm/{fpr_test,fpr_walk_test,fpr_stress,fpr_faults}.c
 	tools/testing/selftests/kvm/{fpr_arch,fpr_random,fpr_options,fpr_util}.h)
