@@ -10,13 +10,10 @@ from ...common.errors import LabError
 from ..disk_content import write_disk
 from ..qmp import Qmp
 from ..traffic import frames
-from ..waiting import wait_until
 from .feature import Ends, Feature
+from .holding import HELD, let_go, wait_held
 
 MIB = 1 << 20
-SLOW = 8 * MIB  # bytes a second: the migration then takes long enough to see a device at work
-FAST = 1 << 40
-
 DISK_MIB = 128
 TAPS = ("fpr-from", "fpr-to")
 MAC = bytes((0x52, 0x54, 0, 0x12, 0x34, 0x56))
@@ -44,10 +41,8 @@ def read_bytes(qmp: Qmp) -> int:
 def look_at_disk(qmp: Qmp) -> None:
     """Reading goes on for a while of the migration."""
     before = read_bytes(qmp)
-    wait_until("the guest has read from its disk", lambda: read_bytes(qmp) > before + 16 * MIB)
-    if qmp.execute("query-migrate")["status"] != "active":
-        raise LabError("the migration was over before the disk had been read much")
-    qmp.execute("migrate-set-parameters", max_bandwidth=FAST)
+    wait_held(qmp, "the guest has read from its disk", lambda: read_bytes(qmp) > before + 16 * MIB)
+    let_go(qmp)
 
 
 def check_disk(ends: Ends) -> str:
@@ -76,7 +71,7 @@ def check_vhost(_ends: Ends) -> str:
 
 DEVICE_FEATURES = {feature.name: feature for feature in (
     Feature("virtio-blk", arguments=disk_arguments, modules=("virtio_blk",), around=disk_image,
-            parameters={"max-bandwidth": SLOW}, during=look_at_disk, loaded=check_disk),
+            parameters=HELD, during=look_at_disk, loaded=check_disk),
     Feature("vhost-net", arguments=net_arguments, modules=("failover", "net_failover", "virtio_net"),
             around=lambda _directory, _guest_mib: frames(TAPS, MAC), loaded=check_vhost),
     # Nothing is sent to it: Linux's vhost_vsock logs its writes to the used ring alone, and

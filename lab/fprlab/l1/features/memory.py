@@ -13,6 +13,7 @@ from ..qmp import Qmp
 from ..ram import find_ram
 from ..waiting import wait_until
 from .feature import Ends, Feature, Side
+from .holding import HELD, let_go, wait_held
 from .sending import reports
 
 MIB = 1 << 20
@@ -22,8 +23,6 @@ NR_HUGEPAGES = Path("/proc/sys/vm/nr_hugepages")
 MAKING_ROOM = (Path("/proc/sys/vm/drop_caches"), Path("/proc/sys/vm/compact_memory"))
 THP = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 SHARED_FILE = Path("/dev/shm/fpr-ram")
-SLOW = 8 * MIB  # bytes a second: the first round then takes long enough to look at it
-FAST = 1 << 40
 
 DIMM_MIB = 256
 VIRTIO_MEM_MIB = 512
@@ -70,11 +69,11 @@ def check_whole_pages(qmp: Qmp) -> None:
     """As long as nothing was sent, for which it takes patience, a host page has none or
     all of its pages dropped."""
     if reports(qmp):
-        wait_until("the first report has come", lambda: filter_info(qmp).get("reports"))
+        wait_held(qmp, "the first report has come", lambda: filter_info(qmp).get("reports"))
         dropped = filter_info(qmp)["dropped-pages"]
         if not dropped or dropped % HUGE_PAGES:
             raise LabError(f"{dropped} pages were dropped, which are no whole huge pages")
-    qmp.execute("migrate-set-parameters", max_bandwidth=FAST)
+    let_go(qmp)
 
 
 def check_huge_pages(ends: Ends) -> str:
@@ -245,7 +244,7 @@ def check_ignored(ends: Ends) -> str:
 
 MEMORY_FEATURES = {feature.name: feature for feature in (
     Feature("hugetlb", backend=f"memory-backend-memfd,hugetlb=on,hugetlbsize={HUGE}", around=reserved_huge_pages,
-            parameters={"max-bandwidth": SLOW}, during=check_whole_pages, loaded=check_huge_pages),
+            parameters=HELD, during=check_whole_pages, loaded=check_huge_pages),
     Feature("thp", around=always_thp, loaded=check_thp),
     Feature("pc-dimm", memory=",slots=4,maxmem=4G", arguments=dimm_arguments, append=ONLINE, ready=plug_dimm,
             during=plug_another, loaded=check_blocks_dropped),

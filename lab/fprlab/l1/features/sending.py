@@ -8,10 +8,9 @@ from ...common.errors import LabError
 from ..qmp import Qmp
 from ..waiting import wait_until
 from .feature import Ends, Feature, Side
+from .holding import HELD, let_go, wait_held
 
 PATIENCE_MS = 10000  # the most that QEMU takes
-SLOW = 8 << 20  # bytes a second: it then takes longer than what is done beside it
-FAST = 1 << 40
 OBJECT = "/objects/report0"
 
 
@@ -49,10 +48,10 @@ def dirty_rate(qmp: Qmp) -> dict[str, Any]:
 def measure_again(qmp: Qmp) -> None:
     """The measurement that had begun before the migration ends in it, and so does a whole one."""
     for end in ("first", "second"):
-        wait_until(f"the {end} dirty rate is measured", lambda: dirty_rate(qmp)["status"] == "measured")
+        wait_held(qmp, f"the {end} dirty rate is measured", lambda: dirty_rate(qmp)["status"] == "measured")
         if end == "first":
             measure_dirty_rate(qmp)
-    qmp.execute("migrate-set-parameters", max_bandwidth=FAST)
+    let_go(qmp)
 
 
 def check_dirty_rate(ends: Ends) -> str:
@@ -72,7 +71,7 @@ def check_zero_copy(ends: Ends) -> str:
 
 
 SENDING_FEATURES = {feature.name: feature for feature in (
-    Feature("dirty-rate", parameters={"max-bandwidth": SLOW}, before=measure_dirty_rate, during=measure_again,
+    Feature("dirty-rate", parameters=HELD, before=measure_dirty_rate, during=measure_again,
             loaded=check_dirty_rate),
     Feature("patience", ready=wait_for_report),
     Feature("agent", reports=True, loaded=check_reports_came),
