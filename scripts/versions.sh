@@ -17,7 +17,8 @@ listed_version()
 	local versions
 
 	mapfile -t versions < <(versions_of "$1")
-	printf '%s\n' "${versions[@]}" | grep -Fx -m 1 -e "${2:-${versions[0]}}" ||
+	# Not from a pipe: grep ends at the first one, and who still writes then has failed.
+	grep -Fx -m 1 -e "${2:-${versions[0]}}" < <(printf '%s\n' "${versions[@]}") ||
 		die "patches/$1/versions lists ${versions[*]}, not $2"
 }
 
