@@ -25,7 +25,7 @@ static uint64_t either(uint64_t a, uint64_t b)
 	return a | b;
 }
 
-/* Returns whether anything is named. */
+/* Return: whether the result names a page. */
 static bool combine_chunk(combine_fn combine, const struct bitmap_pair_chunk *chunk, uint8_t *bits)
 {
 	uint64_t word, any = 0;
@@ -122,14 +122,10 @@ static enum fpr_status run(const struct cli_args *args, combine_fn combine)
 	status = outfile_check(args->operand[2]);
 	if (status)
 		return status;
-	status = bitmap_input_open(&inputs[0], args->operand[0], args, true);
-	if (!status) {
-		status = bitmap_input_open(&inputs[1], args->operand[1], args, true);
-		if (!status)
-			status = write_combined(args, combine, inputs);
-		bitmap_input_close(&inputs[1]);
-	}
-	bitmap_input_close(&inputs[0]);
+	status = bitmap_input_open_pair(inputs, args, true);
+	if (!status)
+		status = write_combined(args, combine, inputs);
+	bitmap_input_close_pair(inputs);
 	return status;
 }
 

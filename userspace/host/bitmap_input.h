@@ -36,6 +36,14 @@ enum fpr_status bitmap_input_open(struct bitmap_input *input, const char *operan
 				  const struct cli_args *args, bool again);
 
 /**
+ * bitmap_input_open_pair - the same for the first two operands
+ *
+ * bitmap_input_close_pair() ends both in any case.
+ */
+enum fpr_status bitmap_input_open_pair(struct bitmap_input inputs[2], const struct cli_args *args,
+				       bool again);
+
+/**
  * bitmap_input_find_span - let the reader know the bitmap's span
  *
  * A report begins with what is known only at the end of some bitmaps: these are read to
@@ -44,5 +52,6 @@ enum fpr_status bitmap_input_open(struct bitmap_input *input, const char *operan
 enum fpr_status bitmap_input_find_span(struct bitmap_input *input);
 
 void bitmap_input_close(struct bitmap_input *input);
+void bitmap_input_close_pair(struct bitmap_input inputs[2]);
 
 #endif

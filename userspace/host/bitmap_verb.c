@@ -332,18 +332,14 @@ static enum fpr_status diff(struct bitmap_input inputs[2], const struct cli_args
 
 static enum fpr_status run_diff(const struct cli_args *args)
 {
-	bool again = args->option[OPT_RANGES], differ = false;
+	bool differ = false;
 	struct bitmap_input inputs[2];
 	enum fpr_status status;
 
-	status = bitmap_input_open(&inputs[0], args->operand[0], args, again);
-	if (!status) {
-		status = bitmap_input_open(&inputs[1], args->operand[1], args, again);
-		if (!status)
-			status = diff(inputs, args, &differ);
-		bitmap_input_close(&inputs[1]);
-	}
-	bitmap_input_close(&inputs[0]);
+	status = bitmap_input_open_pair(inputs, args, args->option[OPT_RANGES]);
+	if (!status)
+		status = diff(inputs, args, &differ);
+	bitmap_input_close_pair(inputs);
 	if (status)
 		return TROUBLE;
 	return differ ? DIFFER : FPR_OK;
