@@ -233,7 +233,7 @@ static enum fpr_status take_command(const struct cli_verb *verb, int *argc, char
 	return FPR_OK;
 }
 
-/* What getopt_long() is to know of letters: ":h", and those of the verb's options. */
+/* The letters for getopt_long(): ":h", and those of the verb's options. */
 static void fill_letters(const struct cli_verb *verb, char *text)
 {
 	const struct cli_option *opt;

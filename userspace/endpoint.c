@@ -15,7 +15,7 @@
 #include "cli.h"
 #include "endpoint.h"
 
-/* Who connects while an answer is on its way need not try again. */
+/* Clients that connect while another one is answered wait, and need not try again. */
 #define LISTEN_BACKLOG	16
 
 static int parse_cid(const char *text, const char **end, unsigned int *cid)
@@ -81,7 +81,7 @@ static enum fpr_status make_socket(const struct endpoint *endpoint, int *fd)
 	return FPR_ERROR;
 }
 
-/* Done, or -1 with errno, which is said only if it is 0. */
+/* Return: 0, or -1 with errno; where that is 0, the error was said already. */
 static int connect_patiently(int fd, const struct sockaddr_vm *address, struct patience *patience)
 {
 	int error = 0;

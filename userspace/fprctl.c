@@ -27,7 +27,9 @@ const struct cli_verb * const fprctl_verbs[] = {
 };
 
 const char fprctl_about[] =
-"Drops pages that the guest reported free from the dirty log of KVM.\n";
+"Takes pages that the guest reported free out of KVM's dirty log, by the free\n"
+"page filter (FPR). Linux's free page reporting is something else: it gives\n"
+"memory back to the host.\n";
 
 const char fprctl_examples[] =
 "  fprctl probe\n"

@@ -34,7 +34,7 @@ static enum fpr_status refuse_terminal(const char *path)
 	return FPR_ERROR;
 }
 
-/* A FIFO is not opened: whoever reads it would see its end then. */
+/* FIFOs are not opened here: closing one again would be the end for its reader. */
 static bool is_terminal(const char *path)
 {
 	struct stat st;
@@ -51,7 +51,7 @@ static bool is_terminal(const char *path)
 	return is;
 }
 
-/* Takes bytes as they come; a rename would put a file in its place. */
+/* Whether @path takes bytes as they come, and must not be replaced by a file. */
 static bool is_stream(const char *path)
 {
 	struct stat st;
@@ -88,7 +88,7 @@ static char *temporary_name(const char *path)
 	return name;
 }
 
-/* Ends as the signal would have without a handler. */
+/* Then the process ends as it would have without this handler. */
 static void remove_unfinished(int number)
 {
 	if (unfinished)
@@ -97,7 +97,7 @@ static void remove_unfinished(int number)
 	raise(number);
 }
 
-/* A signal that is ignored stays so, and who has a handler has its reason. */
+/* Signals that are ignored stay so, and handlers that are there already stay. */
 static void catch_ends(void)
 {
 	struct sigaction ours = { .sa_handler = remove_unfinished }, now;
@@ -107,7 +107,7 @@ static void catch_ends(void)
 		if (!sigaction(ending_signals[i], NULL, &now) && now.sa_handler == SIG_DFL)
 			sigaction(ending_signals[i], &ours, NULL);
 	}
-	/* write() then says what is wrong: the file would be larger than is allowed. */
+	/* Without the signal, write() returns the error where the file is larger than is allowed. */
 	signal(SIGXFSZ, SIG_IGN);
 }
 
@@ -138,7 +138,7 @@ static int take_over(const struct outfile *out)
 
 	if (stat(out->path, &st))
 		return 0;
-	/* An owner that only root could give stays ours. */
+	/* Where only root could change the owner, the new file keeps ours. */
 	if (fchown(out->fd, st.st_uid, st.st_gid) && errno != EPERM)
 		return -1;
 	return fchmod(out->fd, st.st_mode & MODE_BITS);
@@ -159,7 +159,7 @@ static enum fpr_status open_stream(struct outfile *out)
 		out->fd = STDOUT_FILENO;
 		return status;
 	}
-	/* Of a reader that goes away, write() tells. */
+	/* Without the signal, write() returns the error where the reader has gone. */
 	signal(SIGPIPE, SIG_IGN);
 	return FPR_OK;
 }
@@ -182,7 +182,7 @@ enum fpr_status outfile_open(struct outfile *out, const char *path, size_t len,
 		out->tmp = NULL;
 		return FPR_ERROR;
 	}
-	/* A full disk shows now, before anything has been done. */
+	/* So a full disk is an error now, before anything has been done. */
 	if (len)
 		errno = posix_fallocate(out->fd, 0, (off_t)len);
 	if (len && errno && errno != EOPNOTSUPP && errno != EINVAL)

@@ -12,12 +12,12 @@
 #include "clock.h"
 #include "patience.h"
 
-/* Nothing tells that a FIFO got a reader. */
+/* No event tells that a FIFO got a reader, so it is opened again and again. */
 #define LOOK_AGAIN_US	50000
 
 /*
- * So much can be written without waiting where poll() says so; what does not block takes as
- * much as it can.
+ * Where poll() says that something can be written, PIPE_BUF bytes can be without waiting.  A
+ * descriptor that does not block may be given more: it takes what it can.
  */
 #define MAX_BLOCKING	PIPE_BUF
 #define MAX_WRITE	((size_t)1 << 20)
@@ -59,7 +59,7 @@ enum fpr_status patience_wait(struct patience *patience, int fd, short events, c
 						   patience->until_us));
 }
 
-/* A moment, which is not all of the time. */
+/* Wait for a moment, or less where the time is over before. */
 static enum fpr_status wait_a_moment(struct patience *patience, uint64_t began_us, const char *what)
 {
 	uint64_t until_us = clock_us() + LOOK_AGAIN_US;
@@ -73,7 +73,7 @@ static enum fpr_status wait_a_moment(struct patience *patience, uint64_t began_u
 	return end == STOP_TIME_OVER ? FPR_OK : explain(patience, end);
 }
 
-/* So says a FIFO without a reader; a device means that nothing is behind it. */
+/* ENXIO is the error of a FIFO without a reader, and also of a device that is not there. */
 static bool lacks_reader(const char *path)
 {
 	struct stat st;
@@ -114,7 +114,7 @@ int patience_write(struct patience *patience, int fd, const void *data, size_t l
 		n = write(fd, at, len < max ? len : max);
 		if (n < 0 && errno != EINTR && errno != EAGAIN)
 			return -1;
-		/* A port that its host has closed wakes everybody, and takes nothing. */
+		/* At a port that its host has closed poll() returns at once, but write() takes nothing. */
 		if (n < 0 && errno == EAGAIN && wait_a_moment(patience, began_us, what))
 			break;
 		if (n > 0) {

@@ -39,7 +39,7 @@ enum fpr_status patience_open(struct patience *patience, const char *path, int *
 /**
  * patience_write - write all to what takes bytes as they come
  *
- * Return: 0, or -1 with errno, which is said only if it is 0.
+ * Return: 0, or -1 with errno; where that is 0, the error was said already.
  */
 int patience_write(struct patience *patience, int fd, const void *data, size_t len);
 

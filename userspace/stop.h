@@ -19,7 +19,7 @@ void stop_catch(void);
  */
 void stop_on_end_of(int pidfd);
 
-/** stop_process_ended - whether a process has; never of -1, for that is not known */
+/** stop_process_ended - whether the process has ended; false for -1, where that is not known */
 bool stop_process_ended(int pidfd);
 
 /* What ended a wait. */
@@ -31,8 +31,8 @@ enum stop_wait {
 };
 
 /**
- * stop_wait - wait for a descriptor, but neither for long nor in spite of a signal, nor
- *	       for what a process has that has ended
+ * stop_wait - wait for a descriptor until @until_us, a signal, or the end of the process
+ *	       of stop_on_end_of()
  * @fd: or -1 to wait for the time alone
  * @events: as for poll()
  * @until_us: time of clock_us()
@@ -41,8 +41,8 @@ enum stop_wait stop_wait(int fd, short events, uint64_t until_us);
 
 /**
  * struct stop_notice - what is said on stderr, once, where a wait takes long
- * @name: of what is waited for
- * @what: of it
+ * @name: the file or endpoint that is waited for
+ * @what: what of it is waited for, as "a reader"
  * @said: it was said
  */
 struct stop_notice {
@@ -54,7 +54,7 @@ struct stop_notice {
 /** stop_notice_since - say it, if that began 2 s ago; @began_us: time of clock_us() */
 void stop_notice_since(struct stop_notice *notice, uint64_t began_us);
 
-/** stop_wait_noticed - as stop_wait(), but after 2 s it says for what */
+/** stop_wait_noticed - as stop_wait(), but after 2 s it says what it waits for */
 enum stop_wait stop_wait_noticed(struct stop_notice *notice, int fd, short events,
 				 uint64_t until_us);
 

@@ -14,11 +14,11 @@
 #define BALLOONS	"/sys/bus/virtio/devices"
 #define BALLOON_ID	0x5
 
-/* Features from 24 on are the transport's, up to where the device's own go on. */
+/* The feature bits 24 to 49 are the transport's; all others are the device's. */
 #define TRANSPORT_FIRST	24
 #define TRANSPORT_END	50
 
-/* Parameters of the kernel, and what makes them the default, "" for what is off unless asked for. */
+/* Parameters of the kernel, and the option that makes each the default, or "". */
 static const struct {
 	const char *name;
 	const char *config;
@@ -94,7 +94,7 @@ static bool config_has(gzFile f, const char *want)
 	return false;
 }
 
-/* -1: cannot be known. */
+/* Return: 1, 0, or -1 where the kernel does not show its configuration. */
 static int is_on_by_default(const char *config)
 {
 	gzFile f = open_config();

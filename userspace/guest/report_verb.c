@@ -203,7 +203,7 @@ static const struct cli_option report_options[] = {
 	{ OPT_SOURCE, "source", "device|kpageflags", "where it reads (default device)" },
 	{ OPT_DEVICE, "device", "PATH", "the device (default " FREE_SOURCE_DEVICE ")" },
 	{ OPT_EPOCH, "epoch", "N", "the epoch that it is for, which is its tag (default 0)" },
-	{ OPT_TIMEOUT, "timeout", "SECONDS", "how long TO may take (default: for ever)" },
+	{ OPT_TIMEOUT, "timeout", "SECONDS", "how long TO may take (default: no limit)" },
 	CLI_JSON_OPTION,
 	{ 0 }
 };

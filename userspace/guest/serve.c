@@ -39,7 +39,7 @@
 #define CLIENTS_MAX	8
 #define SILENCE_US	10000000u
 
-/* Of /dev/null and its like, at which no host ever is. */
+/* The major number of /dev/null and its like, at whose other end no host ever is. */
 #define MEMORY_MAJOR	1
 
 /* What became of waiting for the host. */
@@ -50,7 +50,7 @@ enum event {
 	EVENT_GONE,	/* the connection or the port is no more */
 };
 
-/* Whom requests come from. */
+/* A connection, or the port, from which requests come. */
 struct client {
 	int fd;
 	struct wire_request request;	/* as far as it was read */
@@ -61,11 +61,11 @@ struct client {
 
 struct server {
 	struct free_source *source;
-	bool is_port;		/* it outlives its hosts */
+	bool is_port;		/* a port, which stays while hosts come and go */
 	int listener;		/* or -1 */
-	struct client *client;	/* who is attended to */
+	struct client *client;	/* the one that is answered now */
 	size_t nr_clients;
-	struct client clients[CLIENTS_MAX];	/* the one to be attended to next comes first */
+	struct client clients[CLIENTS_MAX];	/* the one to be answered next comes first */
 };
 
 /* The signal's only purpose is to end a wait. */
@@ -199,7 +199,7 @@ struct answer {
 
 /*
  * When a client that takes nothing is given up: it was silent for too long, or it is slow and
- * keeps others waiting.  It may take what it can take at once all the same.
+ * keeps others waiting.  Even then it gets what it takes without a wait.
  */
 static uint64_t patience_ends_us(const struct answer *answer)
 {
@@ -251,7 +251,7 @@ static void answer(struct server *server)
 	if (client->kind == WIRE_DONE && !free_source_open(server->source, &refusal)) {
 		send_report(server->source, tag, &sink, &stats);
 		free_source_close(server->source);
-		/* The next request may be months away. */
+		/* Give the memory back to the guest: the next request may be months away. */
 		malloc_trim(0);
 		return;
 	}
@@ -275,13 +275,13 @@ static enum event converse(struct server *server)
 		if (client->event == EVENT_READY)
 			client->event = wait_for(server, 0, 0);
 		if (client->event == EVENT_REQUEST)
-			answer(server);	/* which may have met the next request */
+			answer(server);	/* the next request may have come meanwhile */
 		if (client->event == EVENT_HUNG_UP || client->event == EVENT_GONE)
 			return client->event;
 	}
 }
 
-/* A socket of the file system, at which something else listens. */
+/* A unix socket, at which another program listens. */
 static int connect_unix(const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };

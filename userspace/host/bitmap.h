@@ -10,12 +10,12 @@
 #include "status.h"
 #include "report_source.h"
 
-/* For verbs that read one, and what it means. */
+/* Options and help of the verbs that read one. */
 #define BITMAP_FROM_OPTION						\
 	{ OPT_FROM, "from", "raw|report", "the format that is read (default: looked at)" }
 
 #define BITMAP_TIMEOUT_OPTION						\
-	{ OPT_TIMEOUT, "timeout", "SECONDS", "how long to wait for all of it (default: for ever)" }
+	{ OPT_TIMEOUT, "timeout", "SECONDS", "how long to wait for all of it (default: no limit)" }
 
 #define BITMAP_FORMATS_HELP							\
 "FILE, or - for stdin, is in one of two formats:\n"			\

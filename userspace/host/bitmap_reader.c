@@ -20,7 +20,7 @@ static uint32_t page_shift(void)
 	return (uint32_t)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
 }
 
-/* A file without a name, which is gone when fprctl ends. */
+/* An unnamed file, which is gone when fprctl ends. */
 static int open_copy(void)
 {
 	const char *dir = getenv("TMPDIR");
@@ -49,7 +49,7 @@ static enum fpr_status keep(const struct bitmap_reader *reader, const uint8_t *d
 	return FPR_OK;
 }
 
-/* More of it behind what was not looked at, if there is more. */
+/* Read more, behind the data that was not looked at yet; nothing at the end. */
 static enum fpr_status fill(struct bitmap_reader *reader)
 {
 	enum fpr_status status;
@@ -71,7 +71,7 @@ static enum fpr_status fill(struct bitmap_reader *reader)
 	return status;
 }
 
-/* So many bytes to look at, unless it ends before. */
+/* Read until there are so many bytes to look at, or to the end. */
 static enum fpr_status have(struct bitmap_reader *reader, size_t bytes)
 {
 	enum fpr_status status = FPR_OK;
@@ -97,7 +97,7 @@ static bool begins_as_report(const struct bitmap_reader *reader)
 	return reader->len >= 4 && wire_get(reader->data, 4) == WIRE_MAGIC_RESPONSE;
 }
 
-/* Of a file the length is known. */
+/* The length of a regular file is known from the beginning. */
 static void look_at_file(struct bitmap_reader *reader)
 {
 	struct stat st;
@@ -257,7 +257,7 @@ static bool names_nothing(const uint8_t *bits)
 	return !bits[0] && !memcmp(bits, bits + 1, WIRE_CHUNK_BYTES - 1);
 }
 
-/* The next chunk as it is, in which nothing need be named; @len: out: 0 at the end. */
+/* The next chunk, which may name no page; @len: out: 0 at the end. */
 static enum fpr_status copy_chunk(struct bitmap_reader *reader, size_t *len)
 {
 	enum fpr_status status = have(reader, WIRE_CHUNK_BYTES);
@@ -308,7 +308,7 @@ enum fpr_status bitmap_reader_rewind(struct bitmap_reader *reader)
 	off_t to = reader->begin;
 
 	if (reader->copy >= 0) {
-		/* From now on it is the source. */
+		/* From now on the copy is the source. */
 		report_end(reader->source);
 		reader->source->fd = reader->copy;
 		reader->copy = -1;

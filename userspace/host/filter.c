@@ -212,14 +212,14 @@ static int set_all(int vm_fd, struct kvm_fpr_bitmap *set,
 }
 
 /*
- * Whether an epoch is current still.  SET said ESTALE, as it does where memslots in the
- * range log dirty pages, but none of them since the epoch began.
+ * Whether an epoch is current, after SET returned ESTALE.  SET returns that for a current
+ * epoch, too: where memslots in the range log dirty pages, but none did when it began.
  */
 static bool is_current(const struct filter *filter, uint64_t epoch)
 {
 	const uint64_t page_size = (uint64_t)sysconf(_SC_PAGESIZE);
 	uint64_t nothing = 0;
-	/* Behind all memory, and names no page. */
+	/* A range behind all memory, and no page of it. */
 	struct kvm_fpr_bitmap set = {
 		.epoch = epoch,
 		.gpa = UINT64_MAX - 2 * page_size + 1,
@@ -231,8 +231,8 @@ static bool is_current(const struct filter *filter, uint64_t epoch)
 	if (!ioctl(filter->vm.fd, KVM_FPR_SET_BITMAP, &set))
 		return true;
 	/*
-	 * Either it is over or no memslot at all takes part in it.  In the latter case it can
-	 * never confirm a page, as memslots join at ARM alone: to end it takes nothing away.
+	 * Either the epoch is over, or no memslot at all takes part in it.  In the latter case
+	 * it can never confirm a page, as memslots join only at ARM: nothing is lost by ending it.
 	 */
 	return errno == ESTALE && !ioctl(filter->vm.fd, KVM_FPR_DISARM, &disarm);
 }

@@ -30,7 +30,7 @@ struct filter {
  * @size: its size in bytes
  * @report: one bit per page
  * @confirmed: NULL or a buffer of the same size as @report
- * @nr_filtered: out: pages dropped from the dirty log
+ * @nr_filtered: out: pages taken out of the dirty log
  * @nr_confirmed: out: pages whose content is disposable
  */
 struct filter_range {

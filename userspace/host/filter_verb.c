@@ -19,10 +19,10 @@
 #include "verbs.h"
 #include "vm.h"
 
-/* Of a bitmap of as much memory. */
+/* Bytes of the largest bitmap that is taken. */
 #define MAX_MAP_BYTES		((size_t)(BITMAP_MAX_PAGES / 8))
 
-/* The same error of one round after the other is said once. */
+/* An error that comes round after round was said once; say how often it came. */
 static void say_left_out(const struct source_guest *guest)
 {
 	unsigned int nr = message_left_out();
@@ -32,7 +32,7 @@ static void say_left_out(const struct source_guest *guest)
 		      guest->endpoint.name, nr);
 }
 
-/* Until the next round begins; an error: there is none. */
+/* Wait until the next round begins. Return: FPR_OK, or an error where there is none. */
 static enum fpr_status wait_for_round(uint64_t when_us)
 {
 	if (stop_wait(-1, 0, when_us) != STOP_PROCESS_ENDED)
@@ -41,7 +41,7 @@ static enum fpr_status wait_for_round(uint64_t when_us)
 	return FPR_ERROR;
 }
 
-/* Until a signal comes or there is no sense in going on. */
+/* Do one round after the other, until a signal or a lasting error. */
 static enum fpr_status watch(const struct cli_args *args, const struct filter *filter,
 			     struct source_guest *guest, uint64_t watch_s)
 {
@@ -58,7 +58,7 @@ static enum fpr_status watch(const struct cli_args *args, const struct filter *f
 			say_left_out(guest);
 			filter_round_print(stdout, &round, args->option[OPT_JSON], true);
 		}
-		/* One that ARM did not end before is still current. */
+		/* Where this round began no epoch, the one of the round before is still current. */
 		if (round.range.epoch)
 			epoch = status ? 0 : round.range.epoch;
 		/* main() says what is wrong with stdout. */
@@ -70,7 +70,7 @@ static enum fpr_status watch(const struct cli_args *args, const struct filter *f
 	}
 	if (epoch)
 		filter_abandon(filter, epoch);
-	/* What is wrong for good is said whatever came besides. */
+	/* A signal does not hide a lasting error. */
 	return stop_signal && !round.lasting ? FPR_OK : status;
 }
 
@@ -87,7 +87,7 @@ static enum fpr_status parse_guest(const struct cli_args *args, struct source_gu
 	return status ? status : receive_limits_parse(&guest->limits, args);
 }
 
-/* What --watch is for has no snapshot of its own. */
+/* The rounds of --watch belong to no snapshot. */
 static enum fpr_status parse_watch(const struct cli_args *args, uint64_t *watch_s)
 {
 	enum fpr_status status = cli_seconds("--watch", args->option[OPT_WATCH], watch_s);
@@ -149,7 +149,7 @@ static enum fpr_status run_guest(const struct cli_args *args, struct snapshot_ro
 		status = open_confirmed(args, &filter, snapshot, &guest);
 	if (status)
 		return status;
-	/* Of a guest or a reader that goes away, write() tells. */
+	/* Without the signal, write() returns the error where a guest or a reader has gone. */
 	signal(SIGPIPE, SIG_IGN);
 	if (watch_s) {
 		stop_catch();
@@ -172,7 +172,7 @@ static enum fpr_status run_file(const struct cli_args *args, struct snapshot_rou
 		status = bitmap_parse_format("--from", args->option[OPT_FROM], &file.format);
 	if (!status)
 		status = cli_seconds("--timeout", args->option[OPT_TIMEOUT], &file.timeout_s);
-	/* What is wrong with the file is found before the VM is looked for. */
+	/* The file is read first: it may be wrong, and the VM is then left alone. */
 	if (!status)
 		status = source_file_open(&file, &round.range.epoch);
 	if (!status)
@@ -298,7 +298,7 @@ static const struct cli_option filter_options[] = {
 	{ OPT_GUEST, "guest", "ENDPOINT", "where the guest answers" },
 	{ OPT_TRUST_ENDPOINT, "trust-endpoint", NULL, "also where it looks like another VM's" },
 	{ OPT_WATCH, "watch", "SECONDS", "ask again every SECONDS, until a signal comes" },
-	{ OPT_TIMEOUT, "timeout", "SECONDS", "how long to wait (default 10, with FILE for ever)" },
+	{ OPT_TIMEOUT, "timeout", "SECONDS", "how long to wait (default 10, with FILE no limit)" },
 	RECEIVE_MAX_MEMORY_OPTION,
 	{ OPT_EPOCH, "epoch", "N", "FILE was made in epoch N" },
 	BITMAP_FROM_OPTION,
@@ -316,12 +316,12 @@ const struct cli_verb filter_verb = {
 	.operands = "VM",
 	.min_operands = 1,
 	.max_operands = 1,
-	.summary = "Drop a guest's free pages from its dirty log",
+	.summary = "Take a guest's free pages out of its dirty log",
 	.options = filter_options,
 	.run = run,
 	.details =
 "Begins an epoch, takes a report, and hands it over when all of it has come and\n"
-"is right. Else the epoch ends, and nothing is dropped. The source is one of\n"
+"is right. Else the epoch ends, and the log stays as it is. The source is:\n"
 "  guest    the guest is asked, where fprctl report --serve answers\n"
 "  pagemap  pages that the host never populated; the guest is not asked. Where\n"
 "           that is safe is in the NOTES of the manual page\n"
@@ -331,9 +331,9 @@ GUEST_ENDPOINT_HELP
 "The answer of another VM's guest would lose pages. So a socket is refused\n"
 "that was made by a process with another VM, and a CID that another VM's process\n"
 "has on its command line, or that is not the one which this VM's process names.\n"
-"Not known is this of a character device, of a socket that libvirt or another\n"
-"program made for QEMU, of a VMM that names no guest-cid, and of processes that\n"
-"cannot be looked at: there it is for the caller to know.\n"
+"fprctl cannot know the VM of a character device, of a socket that libvirt or\n"
+"another program made for QEMU, of a VMM that names no guest-cid, and of\n"
+"processes that it may not look at: there the caller has to know.\n"
 "\n"
 "--watch prints one line, or object, for each round. A round that fails because\n"
 "the guest is away, late or wrong, or another ended the epoch, is one line on\n"
@@ -343,7 +343,7 @@ GUEST_ENDPOINT_HELP
 "the VM is gone is noticed at once, unless it is an inherited descriptor.\n"
 "\n"
 "--exec runs COMMAND with its arguments, such as one that takes a snapshot, when\n"
-"the pages have been dropped, so that the guest has the least time to use them\n"
+"the pages are out of the log, so that the guest has the least time to use them\n"
 "again. The epoch has ended then. The exit status is that of COMMAND, 128 and\n"
 "the number of the signal that ended it, 127 if there is none, 126 if it cannot\n"
 "be run; and 125 if fprctl fails, which then does not run it, or cannot keep the\n"
@@ -353,10 +353,10 @@ GUEST_ENDPOINT_HELP
 "epoch, if COMMAND succeeds. FILE must not be there: one that is left from\n"
 "another round would be taken for this one's. They are disposable in older\n"
 "snapshots only if nobody read the log between the epoch's begin and its end, as\n"
-"COMMAND does later; see fprctl-punch(8). KVM counts no readings, but flushes of\n"
-"the TLBs, of which a reading is one. So the round is done again if there was\n"
-"any, up to 5 times, and is then an error. --trust-log says that there was none:\n"
-"for a host that flushes all the time, or does not tell.\n"
+"COMMAND does later; see fprctl-punch(8). KVM does not count readings. It counts\n"
+"flushes of the TLBs, and each reading is one. So a round in which there was one\n"
+"is done again, up to 5 times, and is then an error. --trust-log says that\n"
+"nobody read the log: for a host that flushes all the time, or does not tell.\n"
 "\n"
 "A guest may send what it likes. It costs at most the time of --timeout, and one\n"
 "bit a page of --max-memory.\n"

@@ -122,7 +122,7 @@ struct area {
 	bool anonymous;		/* private, and of no file */
 };
 
-/* Whether @line is one: the others begin with a word and a colon. */
+/* Whether @line begins an area: all other lines begin with a word and a colon. */
 static bool parse_area(const char *line, struct area *area)
 {
 	unsigned long long start, end, inode;
@@ -142,7 +142,7 @@ static bool parse_area(const char *line, struct area *area)
 	return true;
 }
 
-/* A userfaultfd for missing pages: what is not there is not zero, but comes from elsewhere. */
+/* Whether a userfaultfd serves missing pages: these are not zero, but come from elsewhere. */
 static bool is_served(const char *flags)
 {
 	return strstr(flags, " um") || strstr(flags, " ui");

@@ -69,7 +69,7 @@ static enum fpr_status run(const struct cli_args *args)
 		vm_table_print(&table, &list, !args->option[OPT_NO_HEADINGS]);
 		vm_list_say_hidden(&list);
 	}
-	/* Nothing was found, but that there is nothing was not found either. */
+	/* No VM was seen, but hidden processes may have some. */
 	if (!list.nr && list.nr_hidden)
 		status = FPR_ERROR;
 	vm_list_release(&list);
@@ -92,7 +92,7 @@ const struct cli_verb list_verb = {
 "PID and FD name a VM to the other verbs. MEMORY is the resident memory of the\n"
 "process, LOGGING whether any of the VM's memslots logs dirty pages, ARMED\n"
 "whether there is an epoch whose reports are taken, FILTERED how many pages were\n"
-"dropped from the dirty log since the VM began. These three are read in\n"
+"taken out of the dirty log since the VM began. These three are read in\n"
 KVM_DEBUGFS ". NAME is what the process has on its command line\n"
 "behind -name, as QEMU has it and libvirt gives it.\n"
 "\n"

@@ -14,7 +14,7 @@
 
 #define HYPERVISOR_LEAF	0x40000000
 
-/* There KVM may leave flushing to Hyper-V, and does not count it then. */
+/* On Hyper-V KVM may leave flushing to that, and does not count it then. */
 static bool flushes_are_counted(void)
 {
 	unsigned int eax, ebx, ecx, edx;
@@ -30,7 +30,7 @@ static bool flushes_are_counted(void)
 	return memcmp(name, "Microsoft Hv", sizeof(name)) != 0;
 }
 #else
-/* Architectures that flush ranges by themselves do not count that. */
+/* Other architectures flush ranges in ways that KVM does not count. */
 static bool flushes_are_counted(void)
 {
 	return false;

@@ -11,7 +11,7 @@
 #include "verbs.h"
 #include "wire.h"
 
-/* A request of no epoch: whatever comes is handed over to nobody. */
+/* The request is of no epoch, as the report is handed over to nobody. */
 #define NO_EPOCH	0
 
 static enum fpr_status ask(const struct guest_endpoint *guest, const struct receive_limits *limits,
@@ -45,7 +45,7 @@ static enum fpr_status run(const struct cli_args *args)
 		status = receive_limits_parse(&limits, args);
 	if (status)
 		return status;
-	/* Of a guest that goes away, write() tells. */
+	/* Without the signal, write() returns the error where the guest has gone. */
 	signal(SIGPIPE, SIG_IGN);
 	stop_catch();
 	status = ask(&guest, &limits, &report);
@@ -81,7 +81,7 @@ const struct cli_verb ping_verb = {
 	.details =
 "Says whether fprctl report --serve answers in the guest, in which version of\n"
 "the protocol, and how long a whole report takes. No VM is armed or looked for,\n"
-"and nothing is dropped. It is an error where nobody answers, or the guest\n"
+"and no log is changed. It is an error where nobody answers, or the guest\n"
 "refuses.\n"
 "\n"
 GUEST_ENDPOINT_HELP,

@@ -18,7 +18,7 @@ struct proc_cmdline proc_cmdline_read(pid_t pid)
 	f = fopen(path, "re");
 	if (!f)
 		return cmdline;
-	/* There is no byte 255 in it: it is read whole. */
+	/* The delimiter 255 is no byte of it, so this reads all. */
 	len = getdelim(&cmdline.text, &room, 0xff, f);
 	if (len > 0)
 		cmdline.len = (size_t)len;

@@ -21,7 +21,7 @@
 #define WORD_PAGES	64
 #define FIRMWARE_MAX	(UINT64_C(64) << 20)
 
-/* What is read, and what of the command line decides what is done with it. */
+/* The files that are read, and the options that say what to do with them. */
 struct files {
 	struct report_source source;
 	struct bitmap_reader pages;
@@ -117,7 +117,7 @@ static enum fpr_status check_unused(const struct file_data *memory)
 		      memory->name, (unsigned long long)st.st_nlink);
 		return FPR_ERROR;
 	}
-	/* Whoever opens it from now on waits, and needs no signal of ours to end. */
+	/* Others who open it wait from now on until we are done: the signal about that is of no use. */
 	signal(SIGIO, SIG_IGN);
 	if (fcntl(memory->fd, F_SETLEASE, F_WRLCK) && errno == EAGAIN) {
 		warnx("%s: it is open in another process, and a VM that runs from it may be another's: close it first",
@@ -137,7 +137,7 @@ static enum fpr_status open_memory(struct punch *punch, const char *name)
 	return status ? status : check_unused(&punch->memory);
 }
 
-/* After a crash DIFF is there, or nothing was punched: else the chain would end before it. */
+/* DIFF must survive a crash in which pages are punched: without it they would be lost. */
 static enum fpr_status open_diff(struct punch *punch, const char *name)
 {
 	enum fpr_status status;

@@ -30,7 +30,7 @@ static enum fpr_status refuse_old(const char *name, const char *why)
 	return FPR_ERROR;
 }
 
-/* It can be opened, but not read. */
+/* A directory can be opened, but not read. */
 static enum fpr_status check_no_directory(const struct report_source *source)
 {
 	struct stat st;
@@ -48,7 +48,7 @@ static enum fpr_status open_now(struct report_source *source)
 		source->fd = STDIN_FILENO;
 		return FPR_OK;
 	}
-	/* Whoever will write to a FIFO is waited for where time is looked at. */
+	/* Opening a FIFO does not wait for its writer: report_some() does, with a limit. */
 	source->fd = open(source->name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (source->fd < 0) {
 		warn("%s", source->name);
@@ -148,7 +148,7 @@ static enum fpr_status start_command(struct report_source *source)
 		warn("pipe");
 		return FPR_ERROR;
 	}
-	/* Were it ignored, as a caller may have left it, the status would be lost. */
+	/* A caller may have left SIGCHLD ignored, and then the status would be lost. */
 	signal(SIGCHLD, SIG_DFL);
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, pipe_fd[1], STDOUT_FILENO);
@@ -180,7 +180,7 @@ static enum fpr_status check_exit(const char *command, int status)
 	return FPR_OK;
 }
 
-/* It may run on though it writes no more. */
+/* The command may run on after it has closed its output. */
 static enum fpr_status wait_command(struct report_source *source)
 {
 	int pidfd = (int)syscall(SYS_pidfd_open, source->pid, 0);

@@ -17,7 +17,7 @@
 #define NOT_FOUND	127
 #define BY_SIGNAL	128
 
-/* 0 or an errno. It gets the signals' defaults back. */
+/* The command gets the signals' defaults. Return: 0 or an errno. */
 static int start(char **argv, pid_t *pid)
 {
 	posix_spawnattr_t attributes;
@@ -28,7 +28,7 @@ static int start(char **argv, pid_t *pid)
 	sigaddset(&defaults, SIGINT);
 	sigaddset(&defaults, SIGTERM);
 	sigaddset(&defaults, SIGPIPE);
-	/* Were it ignored, as a caller may have left it, the status would be lost. */
+	/* A caller may have left SIGCHLD ignored, and then the status would be lost. */
 	signal(SIGCHLD, SIG_DFL);
 	posix_spawnattr_init(&attributes);
 	posix_spawnattr_setsigdefault(&attributes, &defaults);
@@ -38,12 +38,12 @@ static int start(char **argv, pid_t *pid)
 	return r;
 }
 
-/* Returns when it has ended, or as soon as that is all that can be waited for. */
+/* Send signals on until the command has ended; without a pidfd, return at once. */
 static void send_signals(pid_t pid)
 {
 	int pidfd = pidfd_open(pid, 0);
 
-	/* The VM may end meanwhile; it is the command that counts. */
+	/* The VM may end meanwhile: the command is waited for all the same. */
 	stop_on_end_of(-1);
 	while (pidfd >= 0 && stop_wait(pidfd, POLLIN, UINT64_MAX) == STOP_SIGNALLED) {
 		kill(pid, stop_signal);

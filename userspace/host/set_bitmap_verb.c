@@ -84,7 +84,7 @@ const struct cli_verb set_bitmap_verb = {
 	.operands = "VM [FILE|-]",
 	.min_operands = 1,
 	.max_operands = 2,
-	.summary = "Drop from the dirty log what a bitmap says is free",
+	.summary = "Take out of the dirty log what a bitmap says is free",
 	.options = set_bitmap_options,
 	.run = run,
 	.details =
@@ -112,7 +112,7 @@ const struct cli_verb set_bitmap_verb = {
 "All is read to its end before any of it is handed over. Confirmed are\n"
 "the pages whose content is disposable; --confirmed replaces FILE when all went\n"
 "well, and with - the result goes to stderr. It is raw, from --gpa on. Where\n"
-"fprctl is stopped half way, the pages done by then stay dropped, which is safe,\n"
+"fprctl is stopped half way, the pages done by then stay out, which is safe,\n"
 "and FILE is left alone. An epoch that was begun here ends if anything fails.\n"
 "\n"
 VM_HELP,

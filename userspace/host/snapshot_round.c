@@ -7,7 +7,7 @@
 #include "snapshot_round.h"
 #include "stop.h"
 
-/* KVM flushes for other reasons than a reader's, but seldom in one round after the other. */
+/* KVM also flushes for other reasons than a reader, but seldom in every round. */
 #define MAX_ROUNDS	5
 
 static enum fpr_status refuse_read(const struct snapshot_round *snapshot)
@@ -17,7 +17,7 @@ static enum fpr_status refuse_read(const struct snapshot_round *snapshot)
 	return FPR_STALE;
 }
 
-/* The round, until nobody can have read the log in it. */
+/* Do the round again until nobody can have read the log in it. */
 static enum fpr_status run_unread(struct snapshot_round *snapshot, const struct filter *filter,
 				  const struct filter_source *source, void *opaque,
 				  struct filter_round *round)
@@ -50,7 +50,7 @@ static enum fpr_status run_snapshot(struct snapshot_round *snapshot, const struc
 {
 	if (round->armed)
 		filter_abandon(filter, round->range.epoch);
-	/* In front of what the command prints. */
+	/* The result comes before the command's output. */
 	print(snapshot, round);
 	if (fflush(stdout)) {
 		warn("stdout");

@@ -8,7 +8,7 @@
 
 #include "source_file.h"
 
-/* What will be the same whenever it is read. */
+/* Whether @path is a regular file, whose content does not depend on when it is read. */
 static bool is_stored(const char *path)
 {
 	struct stat st;
@@ -18,7 +18,7 @@ static bool is_stored(const char *path)
 	return S_ISREG(st.st_mode);
 }
 
-/* The epoch is what the file, the user or ARM, or both say. */
+/* The file may name an epoch, and so may the user or ARM; where both do, they must agree. */
 static enum fpr_status agree_on_epoch(const struct source_file *file, uint64_t *epoch)
 {
 	uint64_t tag = file->bitmap.tag;
@@ -50,7 +50,7 @@ static enum fpr_status open_source(struct source_file *file, bool of_any_age)
 {
 	enum fpr_status status = FPR_OK;
 
-	/* The caller knows that what a command makes is as young as the epoch, or younger. */
+	/* A command is started after ARM, so its report is young enough. */
 	if (file->command)
 		report_exec(&file->source, file->command);
 	else if (of_any_age)
@@ -74,7 +74,7 @@ void source_file_release(struct source_file *file)
 	bitmap_release(&file->bitmap);
 }
 
-/* Asked before ARM, which would end another's epoch in vain, and after. */
+/* Called before ARM, which ends another's epoch, so that this is not done for nothing; and after. */
 static enum fpr_status check_fresh(const struct source_file *file, const struct filter_round *round)
 {
 	if (file->is_read || (round->range.epoch && !round->armed))
@@ -129,7 +129,7 @@ static enum fpr_status make_room(struct source_file *file, struct filter_range *
 			      file->timeout_s);
 	if (status)
 		return status;
-	/* Zeroed: where the kernel wrote nothing, nothing is confirmed. */
+	/* Zeroed: where the kernel writes nothing, no page is confirmed. */
 	file->confirmed = calloc(1, file->bitmap.len);
 	if (!file->confirmed) {
 		warn("confirmed pages");

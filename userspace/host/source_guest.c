@@ -5,7 +5,7 @@
 #include "guest_owner.h"
 #include "source_guest.h"
 
-/* Whose the endpoint is cannot become another in a later round that does better. */
+/* An endpoint stays its owner's, so a later round would fail in the same way. */
 static enum fpr_status check_owner(const struct source_guest *guest, const struct vm *vm)
 {
 	if (guest->trust)
@@ -44,7 +44,7 @@ static enum fpr_status take(void *opaque, const struct filter *filter, struct fi
 	enum fpr_status status;
 
 	(void)filter;
-	/* Behind ARM, and in front of what any report can be true of. */
+	/* After ARM, and before the guest looks for free pages. */
 	if (guest->watch)
 		log_watch_begin(guest->watch);
 	status = receive_report(report, &guest->link, round->range.epoch, &guest->limits,

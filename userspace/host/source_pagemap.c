@@ -17,7 +17,7 @@
 #include "vm.h"
 
 /*
- * In a child that inherited the VM, pagemap is of other memory than the VM's.
+ * Refuse a child that inherited the VM: its pagemap shows other memory than the VM's.
  * @thread: out: one that has the memory
  */
 static enum fpr_status check_owner(const char *vm, pid_t *thread)
@@ -83,10 +83,10 @@ static enum fpr_status take(void *opaque, const struct filter *filter, struct fi
 	};
 	enum fpr_status status = read_pages(source, round);
 
-	/* What was read is of the map only if its memory is still as it was found first. */
+	/* What was read is true only if the process has the same memory there as before. */
 	if (!status)
 		status = guest_map_check(&source->map, source->pagemap.pid);
-	/* Also that all the time it was this process. */
+	/* And only if it was this process all the time. */
 	if (!status)
 		status = filter_check(filter);
 	if (!status)

@@ -41,7 +41,7 @@ static enum fpr_status read_stats(const char *text, struct vm_stats *stats)
 	return status;
 }
 
-/* Of all VMs there is a table, else lines. */
+/* Statistics of one VM are lines; those of all VMs are a table. */
 static const struct {
 	const char *key;
 	const char *label;
@@ -113,7 +113,7 @@ static void print_json(const struct vm_list *list)
 	result_print_json(stdout, object);
 }
 
-/* What is shown of a VM's name needs two characters escaped in a label. */
+/* A label of Prometheus escapes these two characters; the name has no other special ones. */
 static void print_label(FILE *f, const char *text)
 {
 	for (; *text; text++)
@@ -126,7 +126,7 @@ static void print_metrics(FILE *f, const struct vm_list *list)
 	size_t i;
 
 	for (i = 0; i < NR_STATS; i++) {
-		/* The first ones tell how it is now. */
+		/* The first ones are states, the others counters. */
 		fprintf(f, "# TYPE kvm_fpr_%s %s\n", all_stats[i].key,
 			all_stats[i].offset < offsetof(struct vm_stats, epochs) ? "gauge" : "counter");
 		for (vm = list->vm; vm < list->vm + list->nr; vm++) {
@@ -141,7 +141,7 @@ static void print_metrics(FILE *f, const struct vm_list *list)
 	}
 }
 
-/* It appears whole, as whoever collects it reads it at any time, under another user's name. */
+/* The file appears whole, for a collector may read it at any time; it may be another user. */
 static enum fpr_status write_metrics(const char *path, const struct vm_list *list)
 {
 	char *text = NULL;
@@ -186,7 +186,7 @@ static enum fpr_status run_all(const struct cli_args *args)
 		vm_table_print(&table, &list, !args->option[OPT_NO_HEADINGS]);
 	if (!args->option[OPT_JSON])
 		vm_list_say_hidden(&list);
-	/* Nothing was found, but that there is nothing was not found either. */
+	/* No VM was seen, but hidden processes may have some. */
 	if (!status && !list.nr && list.nr_hidden)
 		status = FPR_ERROR;
 	vm_list_release(&list);
@@ -237,7 +237,7 @@ const struct cli_verb stats_verb = {
 "  epochs begun   how often the VM was armed\n"
 "  reported       pages that reports named, each once a report\n"
 "  touched        of those, pages written since ARM or no candidates\n"
-"  filtered       pages that were dropped from the dirty log\n"
+"  filtered       pages that were taken out of the dirty log\n"
 "  confirmed      pages whose content was disposable\n"
 "\n"
 "VM is PID or PID:FD, of the process that made the VM; see fprctl list.\n"

@@ -84,7 +84,7 @@ static int get_fd(const struct vm *vm, int fd)
 	}
 	thread_fd = pidfd_open(thread, PIDFD_THREAD);
 	if (thread_fd < 0) {
-		/* So says a kernel that does not know the flag. */
+		/* EINVAL is what a kernel says that does not know the flag. */
 		errno = errno == EINVAL ? EOPNOTSUPP : errno;
 		return -1;
 	}
@@ -236,7 +236,7 @@ static bool process_has_vm(pid_t pid)
 	struct proc_vms vms;
 	bool found;
 
-	/* One that cannot be looked at cannot be meant either. */
+	/* A process that we cannot look at cannot be meant: its VM would not be ours to take. */
 	if (pid == getpid() || proc_vms_read(&vms, pid))
 		return false;
 	found = vms.nr;

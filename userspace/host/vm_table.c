@@ -116,7 +116,7 @@ enum fpr_status vm_table_parse(struct vm_table *table, const char *names)
 	}
 }
 
-/* Nothing is filled up behind the last one. */
+/* The last column is not padded. */
 static void print_cell(const struct vm_table *table, size_t i, const char *text)
 {
 	int width = table->column[i]->width;
