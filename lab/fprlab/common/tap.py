@@ -66,7 +66,7 @@ class Skip(Exception):
 
 
 class Outcome(NamedTuple):
-    """How a test function ended: well, unless one of these says something."""
+    """How a test function ended: it passed where both are empty."""
 
     skipped: str = ""
     failed: str = ""
@@ -84,7 +84,7 @@ def _outcome(test: Callable[[], None]) -> Outcome:
 
 
 def run_tests(namespace: dict[str, object], count: bool = False, jobs: int = 1) -> None:
-    """Run every test_* function of a module, or those in TAP_ONLY, in order, and exit; so many of them at a time."""
+    """Run every test_* function of a module, or those in TAP_ONLY, in order, and exit; jobs run at a time."""
     only = os.environ.get("TAP_ONLY", "").split()
     tests = [value for name, value in namespace.items()
              if name.startswith("test_") and callable(value) and (not only or name in only)]

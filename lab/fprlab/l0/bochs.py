@@ -15,9 +15,9 @@ MOST_MIB = 2048
 MODEL = "corei7_skylake_x"
 # Its clock counts instructions: so many are a second in L1, however long they take here.
 INSTRUCTIONS_PER_SECOND = 50_000_000
-# The kernel is told what it cannot measure there. A timer does not wake a CPU from a deeper sleep. A triple fault ends
-# Bochs, which otherwise has no way not to boot again. It wants KVM's posted interrupt descriptors to be whole pages.
-# The rest is time that proves nothing.
+# The TSC's rate cannot be measured in Bochs. Timers do not wake a CPU from a deeper sleep than HLT. A triple fault ends
+# Bochs, which would boot again after any other reset. APICv is off, as Bochs wants posted interrupt descriptors to be
+# whole pages. The other options save time.
 KERNEL_WORDS = (
     f"tsc_early_khz={INSTRUCTIONS_PER_SECOND // 1000} idle=halt reboot=triple kvm_intel.enable_apicv=0 "
     "mitigations=off nokaslr nowatchdog cryptomgr.notests audit=0"
@@ -73,7 +73,7 @@ def check_packages() -> None:
 
 
 def memory_file(name: str, data: bytes = b"") -> BinaryIO:
-    """A file without a place."""
+    """A file in memory, which has no name on disk."""
     file = open(os.memfd_create(name), "w+b")
     file.write(data)
     file.flush()
@@ -106,14 +106,14 @@ def start(bochs: Path, disk: BinaryIO, cpus: int, memory: int, log: BinaryIO) ->
     data, data_far = os.pipe()
     with (open(bochs / "bios/BIOS-bochs-latest", "rb") as bios, open(bochs / "bios/vgabios.bin", "rb") as vgabios,
           memory_file("bochsrc") as configuration, open(ctl_far, "wb"), open(data_far, "wb")):
-        # All by its number, for its configuration cannot quote names.
+        # Files are named by their descriptors, as the configuration cannot quote names.
         numbers = {"ctl": ctl_far, "data": data_far, "iso": disk.fileno(), "log": log.fileno(),
                    "bios": bios.fileno(), "vgabios": vgabios.fileno()}
         configuration.write(CONFIGURATION.format(
             memory=memory, model=MODEL, cpus=cpus, ips=INSTRUCTIONS_PER_SECOND, **numbers).encode())
         configuration.flush()
         process = subprocess.Popen(
-            # It must not outlive this process, however it ends.
+            # Bochs must not outlive this process, however this ends.
             ["setpriv", "--pdeathsig", "KILL", "--",
              bochs / "bochs", "-q", "-f", f"/proc/self/fd/{configuration.fileno()}"],
             pass_fds=[configuration.fileno(), *numbers.values()], start_new_session=True,

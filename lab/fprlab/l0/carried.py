@@ -15,7 +15,7 @@ from .cpio import Cpio
 LIMIT_MIB = 256
 WORTH_STRIPPING = 1 << 20  # bytes; the machine's own programs have nothing for debuggers
 SHELLS = ("bash", "sh")
-# For scripts, besides what they are run by.
+# What a script may call, besides its interpreter.
 TOOLS = ("awk", "cat", "cut", "env", "grep", "head", "insmod", "ls", "mkdir", "mktemp", "mount", "nproc", "rm", "rmmod",
          "sed", "seq", "sh", "sleep", "sort", "tail", "timeout", "tr", "umount", "uname", "wc")  # fmt: skip
 EMPTY = ("proc", "sys", "tmp", "var/tmp", "run", "root")

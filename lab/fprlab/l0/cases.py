@@ -17,7 +17,7 @@ class Case:
 
     how: str
     what: str
-    pages: int = 1  # that the guest has to check at first on the destination, at the very least
+    pages: int = 1  # the fewest that the guest's first check on the destination must see
 
     def passed(self, result: dict[str, Any]) -> bool:
         """Whether the guest was verified, and had as many pages as it should."""

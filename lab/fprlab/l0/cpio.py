@@ -5,7 +5,7 @@ import stat
 
 
 class Cpio:
-    """One such archive; nobody needs a right to anything to make it."""
+    """One such archive. It takes no privileges to make one, not even with device nodes."""
 
     def __init__(self) -> None:
         self.parts: list[bytes] = []

@@ -11,7 +11,7 @@ from ..common.errors import LabError
 from ..common.trouble import first_trouble
 from .patience import Patience
 
-# Mounts of its own, which go with it.
+# Run in a mount namespace of its own, with which these mounts end.
 ENTER = """
 mount -t proc proc "$0/proc"
 mount -t sysfs sysfs "$0/sys"

@@ -16,8 +16,8 @@ MEDIANS = ("sent_bytes", "pages_normal", "total_ms", "downtime_ms", "rounds",
 HEAD = ("workload", "mode", "sent MiB", "x plain", "pages", "total ms", "x plain", "downtime ms",
         "rounds", "filtered", "confirmed", "needed MiB", "sent/needed",
         "held MiB", "verified")
-NARROW = (0, 1, 2, 3, -1)  # of these; WIDE=1 shows all
-ROW = "{:<8}  {:<13}  {:>8}  {:>7}  {:>8}"  # of a run that has ended: NARROW's columns
+NARROW = (0, 1, 2, 3, -1)  # columns of HEAD; WIDE=1 shows all
+ROW = "{:<8}  {:<13}  {:>8}  {:>7}  {:>8}"  # the columns of NARROW, for one run that has ended
 
 Result = dict[str, Any]
 

@@ -14,7 +14,7 @@ from .plan import MigrationPlan
 RUN_TIMEOUT = 240  # seconds for each migration, and for what makes no progress in it
 BOOT_TIMEOUT = 120
 HOST_MODULES = ("veth", "vhost_net", "vhost_vsock")
-STATUS_NONE = 3  # of a build script: what it would build from is not to be had
+STATUS_NONE = 3  # a build script's exit status where its source cannot be had
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,12 +85,12 @@ def command(plan: MigrationPlan, parts: Parts, kvm: str, options: list[str]) -> 
 
 
 def ignore(_result: dict[str, Any]) -> None:
-    """What is done with a result as it comes, unless something else is."""
+    """Do nothing with a result as it comes."""
 
 
 def follow(lab: subprocess.Popen[str], show: Callable[[str], None],
            each: Callable[[dict[str, Any]], None] = ignore) -> list[dict[str, Any]]:
-    """The results in what a lab says until it ends, also one by one as they come; the rest is shown."""
+    """Read a lab's output to its end: call each with every result, show all other lines; returns the results."""
     results: list[dict[str, Any]] = []
     assert lab.stdout
     for text in lab.stdout:

@@ -20,7 +20,7 @@ GIB = 1 << 30
 MEMORY_MIB = 192
 PAGE = 4096
 SECTOR = 512
-# Real mode: increment a byte in each page of [0x10000, 0x90000), for ever.
+# Real mode: increment a byte in each page of [0x10000, 0x90000), in an endless loop.
 WRITER = bytes.fromhex(
     "b80010"    # mov ax, 0x1000
     "8ed8"      # mov ds, ax
@@ -82,11 +82,11 @@ class Bare:
             raise LabError(f"QEMU did not start: {error}; {self.said()}") from error
 
     def alive(self) -> bool:
-        """Whether it runs."""
+        """Whether QEMU runs."""
         return self._process.poll() is None
 
     def status_of_end(self) -> Optional[int]:
-        """What it has ended with, if it has."""
+        """QEMU's exit status, None while it runs."""
         return self._process.poll()
 
     def said(self) -> str:
@@ -99,22 +99,22 @@ class Bare:
         self._process.wait()
 
     def memory(self, address: int, size: int) -> bytes:
-        """Guest-physical memory."""
+        """Read guest-physical memory."""
         path = self.directory / "memory"
         self.qmp.execute("pmemsave", val=address, size=size, filename=str(path))
         return path.read_bytes()
 
     def wait_written(self) -> None:
-        """Until the boot sector is at its work."""
+        """Wait until the boot sector writes to its pages."""
         first = self.memory(WRITTEN, 1)
         wait_until("the boot sector writes", lambda: self.memory(WRITTEN, 1) != first)
 
     def status(self) -> str:
-        """The migration's, "" if there was none."""
+        """The migration's status, "" if there was none."""
         return self.qmp.execute("query-migrate").get("status", "")
 
     def migrate(self, uri: str = "exec:cat > /dev/null") -> dict[str, Any]:
-        """To its end, which must be a good one; what query-migrate says then."""
+        """Migrate, which must succeed; returns what query-migrate says then."""
         self.qmp.execute("migrate", uri=uri)
         wait_until("the migration has ended", lambda: self.status() in ENDED)
         info = self.qmp.execute("query-migrate")
@@ -123,14 +123,14 @@ class Bare:
         return info
 
     def events(self) -> list[str]:
-        """Names of the trace events there were, in order."""
+        """The names of the trace events so far, in order."""
         lines = (self.directory / "trace").read_text(errors="replace").splitlines()
         return [name for line in lines for name in EVENTS if f":{name} " in line or line.startswith(f"{name} ")]
 
 
 @contextlib.contextmanager
 def bare(qemu: Path, directory: Path, *arguments: str, agent: bool = True) -> Iterator[Bare]:
-    """One that ends with the block, and its agent with it."""
+    """A QEMU, and its agent, which both end with the block."""
     directory.mkdir()
     liar = LyingAgent(directory / "agent") if agent else None
     extra: Sequence[str] = ("-chardev", f"socket,id=agent,path={directory}/agent") if agent else ()

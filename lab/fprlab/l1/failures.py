@@ -33,7 +33,7 @@ class Scene:
     destination: GuestQemu
     network: Network
     host: int       # the source's
-    length: float   # seconds, how long what heals by itself lasts
+    length: float   # seconds that a failure lasts which heals by itself
 
     def over(self) -> bool:
         """Whether the migration has ended."""
@@ -48,9 +48,9 @@ class Failure:
     ends: tuple[str, ...]
     inject: Callable[[Scene], None]
     transports: tuple[str, ...] = ("unix", "tcp", "file")
-    crashes: bool = False     # the guest has to boot anew
-    boots: bool = False       # it may still be at that when it arrives
-    small_disk: bool = False  # its moment is a size
+    crashes: bool = False     # the guest boots again
+    boots: bool = False       # the guest may still be booting when it arrives
+    small_disk: bool = False  # it comes at an amount of data, not at a time
 
 
 def cancel(scene: Scene) -> None:
@@ -73,10 +73,10 @@ def pause_network(scene: Scene) -> None:
 def cut_network(scene: Scene) -> None:
     """The cable is out until the operator gives up: TCP would wait for many minutes.
 
-    He yanks. In QEMU 10.0 a cancel shuts down the first channel only: with multifd the
-    migration goes on waiting for another. And while it throttles, a timer of the main
-    loop syncs the bitmap and waits for its lock, which the thread has that sends: no
-    command is read then, but what is out of band.
+    He gives up with "yank", because "migrate_cancel" does not do. In QEMU 10.0 it shuts
+    down the first channel only: with multifd the migration goes on waiting for another
+    one. And while QEMU throttles, a timer of the main loop syncs the bitmap and waits for
+    its lock, which the sending thread holds: only commands out of band are read then.
     """
     scene.network.cut(scene.host)
     time.sleep(scene.length)
@@ -91,7 +91,7 @@ def cut_network(scene: Scene) -> None:
 
 
 def reboot_guest(scene: Scene) -> None:
-    """The guest boots anew on its way."""
+    """The guest reboots while it is migrated."""
     for machine in (scene.source, scene.destination):
         machine.let_reboot(True)
     scene.source.qmp.execute("system_reset")

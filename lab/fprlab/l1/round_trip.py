@@ -250,7 +250,7 @@ class RoundTrip:
         return check_twice(destination, destination.port.send("verify"))
 
     def _revive(self, source: GuestQemu) -> list[Verified]:
-        """The crashed guest boots anew where it is now. If it was gone before it read
+        """Boot the crashed guest again where it is now. If it was gone before it read
         what it was told, it is told again."""
         here = self._here()
         here.qmp.execute("cont")

@@ -15,16 +15,16 @@ from .round_trip import Leg
 
 # Stock hints are left out: they lose writes of a guest that takes hinted pages back.
 MODES = {"filter-report": 4, "filter-hint": 3, "plain": 1}
-# What a guest's memory is made of. Its test looks at how it is sent, at a pace for looking.
+# What a guest's memory is made of, without what the test of that feature measures and sets the pace for.
 MEMORY = tuple(dataclasses.replace(MEMORY_FEATURES[name], parameters={}, during=nothing, loaded=found_nothing)
                for name in ("hugetlb", "thp"))
-SPECIAL = 0.4  # of all guests have such memory
+SPECIAL = 0.4  # the part of all guests that have such memory
 FILLING = ("freed", "frag")  # they fill most of the guest's memory once
 FILLING_MIN_MIB = 384        # less has no room for that and the guest's kernel
-HOPS = (3, 5, 7)  # odd, so that the last one is without a failure
+HOPS = (3, 5, 7)  # migrations of a guest: odd, so that the last one is without a failure
 BANDWIDTHS_MIB = (0, 256, 64, 32)
-SLOW_BANDWIDTHS_MIB = (48, 32, 24)  # when something is to fail meanwhile
-FAILING = 0.8              # of every second migration
+SLOW_BANDWIDTHS_MIB = (48, 32, 24)  # for a migration that is to fail
+FAILING = 0.8              # the part of every second migration that is to fail
 
 Result = dict[str, Any]
 

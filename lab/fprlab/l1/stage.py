@@ -11,8 +11,8 @@ from typing import Callable, Iterator, Optional
 
 from ..common.errors import LabError
 
-WORKING = 0.1        # of the time, by a guest that does not just idle
-WORKING_FACTOR = 10  # one that works without end hangs, too
+WORKING = 0.1        # part of the time that a guest runs which does not just idle
+WORKING_FACTOR = 10  # times the limit: a guest that runs for longer hangs, too
 
 
 class Stage:

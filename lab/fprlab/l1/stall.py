@@ -18,9 +18,9 @@ from .stage import Stage, time_limit
 from .verification import check_consoles, check_guest, check_twice
 from .waiting import wait_until
 
-# In the place of an agent's name
+# What the run has as its agent's name
 STUCK = "network-stuck"
-# The object that the source has from the beginning: its agent answers nothing that counts
+# The object that the source has from the beginning; its agent never answers a request with an epoch
 SILENT = "report0"
 # Another one, whose agent answers at once
 QUICK = "report1"

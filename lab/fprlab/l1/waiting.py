@@ -10,9 +10,9 @@ LIMIT = 180.0  # seconds
 
 
 def wait_until(what: str, true: Callable[[], object]) -> None:
-    """Wait until a condition holds; LabError says what it was, if it never does."""
+    """Wait until a condition holds; LabError names it if it never does."""
     end = time.monotonic() + LIMIT
     while not true():
         if time.monotonic() > end:
-            raise LabError(f"waited {LIMIT:.0f} s in vain until {what}")
+            raise LabError(f"gave up after {LIMIT:.0f} s of waiting until {what}")
         time.sleep(0.05)

@@ -61,7 +61,7 @@ class MisbehavingAgent:
         return wire.all_free(tag, self.npages)
 
     def flood(self, connection: socket.socket) -> None:
-        """Data without end."""
+        """Send random bytes without end."""
         data = os.urandom(1 << 20)
         while not self._ending:
             self.send(connection, data)
@@ -73,34 +73,34 @@ class MisbehavingAgent:
 
 
 def nothing(_agent: MisbehavingAgent, _connection: socket.socket, _tag: int) -> None:
-    """No answer."""
+    """Send no answer."""
 
 
 def half(agent: MisbehavingAgent, connection: socket.socket, tag: int) -> None:
-    """A right header, and the first half of a chunk."""
+    """Send a right header, and the first half of a chunk's record."""
     agent.send(connection, agent.everything(tag)[:wire.HEADER_LEN + wire.CHUNK.size // 2])
 
 
 def wrong_checksum(agent: MisbehavingAgent, connection: socket.socket, tag: int) -> None:
-    """The first chunk is not what its checksum says."""
+    """Send a report whose first chunk does not match its checksum."""
     data = bytearray(agent.everything(tag))
     data[wire.HEADER_LEN + wire.CHUNK.size] ^= 1
     agent.send(connection, bytes(data))
 
 
 def late(agent: MisbehavingAgent, connection: socket.socket, tag: int) -> None:
-    """The answer comes when the epoch is over, as far as a second does it."""
+    """Answer a second later, for the epoch before, which is over by then."""
     time.sleep(LATE)
     agent.send(connection, agent.everything(tag - 1))
 
 
 def garbage(agent: MisbehavingAgent, connection: socket.socket, tag: int) -> None:
-    """Something else, with a report of no epoch in its middle."""
+    """Send random bytes, with a report for a wrong epoch in their middle."""
     agent.send(connection, os.urandom(100_000) + agent.everything(tag + 1) + os.urandom(100_000))
 
 
 def vast(agent: MisbehavingAgent, connection: socket.socket, tag: int) -> None:
-    """More memory than there is, all of which is free where there is none."""
+    """Report more memory than there is, and call free what does not exist."""
     header = wire.header(tag, BEYOND)
     first = -(-agent.npages // wire.CHUNK_PAGES) * wire.CHUNK_PAGES + (1 << 30)
     agent.send(connection, header + b"".join(
@@ -108,11 +108,11 @@ def vast(agent: MisbehavingAgent, connection: socket.socket, tag: int) -> None:
 
 
 def lie(agent: MisbehavingAgent, connection: socket.socket, tag: int) -> None:
-    """What is believed, about the end of the memory: for a guest that goes nowhere."""
+    """Report the last chunk of the memory as free, in a right report. Only for migrations that never end."""
     agent.send(connection, wire.all_free(tag, agent.npages, agent.npages - wire.CHUNK_PAGES))
 
 
-# A port that nobody in the guest has opened
+# The guest has the port, and nobody in it has opened that
 ABSENT = "absent"
 Answer = Callable[[MisbehavingAgent, socket.socket, int], None]
 BEHAVIOURS: dict[str, Answer] = {

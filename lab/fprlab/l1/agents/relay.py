@@ -31,7 +31,7 @@ class Relay:
         self.interrupt = INTERRUPTS.get(behaviour)  # QMP command for the middle of the first report
         self.in_the_middle = threading.Event()
         self.go_on = threading.Event()
-        self.requests = 0  # that the guest was told of, with an epoch
+        self.requests = 0  # those with an epoch that went on to the guest
         self._connection: Optional[socket.socket] = None
         self._guest = socket.socket(socket.AF_UNIX)
         self._port = port
@@ -65,7 +65,7 @@ class Relay:
         return self.requests + int.from_bytes(unread, sys.byteorder) // wire.REQUEST_LEN
 
     def interrupted(self, connection: socket.socket, report: bytes) -> None:
-        """The report, with something that happens to the guest in the middle of the first."""
+        """Pass on a report; in the middle of the first one something happens to the guest."""
         half = len(report) // 2
         connection.sendall(report[:half])
         if self.requests == 1:
@@ -81,7 +81,7 @@ class Relay:
 
 
 def twice(_relay: Relay, connection: socket.socket, report: bytes) -> None:
-    """Nobody expects the second one any more."""
+    """Pass on a report twice; QEMU waits only for the first."""
     connection.sendall(report + report)
 
 
@@ -92,5 +92,5 @@ RELAYS: dict[str, Callable[[Relay, socket.socket, bytes], None]] = {
 }
 # QMP commands
 INTERRUPTS = {"stopped": "stop", "crashed": "inject-nmi"}
-# What makes the guest's kernel end of that, and stay
+# With these words an NMI makes the guest's kernel panic, and not reboot
 CRASHES = {"crashed": "unknown_nmi_panic panic=0"}

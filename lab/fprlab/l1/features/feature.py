@@ -34,16 +34,16 @@ def no_arguments(_directory: Path, _incoming: bool) -> Sequence[str]:
 
 
 def nothing(_: Any) -> None:
-    """In the place of a hook that a feature does not use."""
+    """The default of a hook."""
 
 
 def found_nothing(_: Any) -> str:
-    """In the place of such a hook that returns what was found."""
+    """The default of a hook that returns what it found."""
     return ""
 
 
 def nothing_around(_directory: Path, _mib: int) -> ContextManager[None]:
-    """In the place of such a hook that lasts as long as the guest lives."""
+    """The default of a hook that lasts as long as the guest lives."""
     return contextlib.nullcontext()
 
 
@@ -59,7 +59,7 @@ class Feature:
     accel: str = ""    # what follows the accelerator's name
     append: str = ""   # words for the guest's kernel command line
     modules: tuple[str, ...] = ()  # that the guest needs for it
-    around: Callable[[Path, int], ContextManager[None]] = nothing_around  # the guest's life; and its MiB
+    around: Callable[[Path, int], ContextManager[None]] = nothing_around  # lasts as long as the guest; (directory, MiB)
     ready: Callable[[Side], None] = nothing  # with the source, when its guest is ready
 
     capabilities: tuple[str, ...] = ()
@@ -72,7 +72,7 @@ class Feature:
     reports: bool = False  # the guest's agent is asked for reports, whatever the mode
     blocked: str = ""  # why there is no filter with it
     snapshot: bool = False  # the guest goes on at the source, from where the destination begins
-    cancelled: bool = False  # the migration is, when the filter has been looked at
+    cancelled: bool = False  # the migration is cancelled, once the filter has been looked at
     excludes: tuple[str, ...] = ()  # names of features that QEMU does not combine with it
 
     def of_guest(self) -> bool:

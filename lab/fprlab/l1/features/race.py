@@ -9,7 +9,7 @@ from typing import Sequence
 from ..qmp import Qmp
 from .feature import Feature
 
-STARVED_BYTES = 128 << 20  # sent before hints are taken as ever
+STARVED_BYTES = 128 << 20  # sent before hints are taken at once again
 
 
 def many_chunks(_directory: Path, _incoming: bool) -> Sequence[str]:
@@ -25,14 +25,14 @@ def schedule_hints(qmp: Qmp, policy: int) -> None:
 
 
 def starve_hints(qmp: Qmp) -> None:
-    """Hints are taken when no other thread wants the CPU, as it may be on a busy host."""
+    """Let hints be taken only when no other thread wants the CPU, as on a busy host."""
     schedule_hints(qmp, os.SCHED_IDLE)
 
 
 def feed_hints(qmp: Qmp) -> None:
-    """They are taken as ever long before the guest is stopped: QEMU writes to the queue
-    even after that, where it is no longer sent. How much was sent says when, for a slow
-    machine needs longer for everything."""
+    """Let hints be taken at once again, long before the guest is stopped: after that QEMU still
+    writes to the queue, and that would not be sent any more. The moment is an amount of data
+    that was sent, as times depend on the machine."""
     while True:
         info = qmp.execute("query-migrate")
         if info["status"] not in ("setup", "active") or info.get("ram", {}).get("transferred", 0) >= STARVED_BYTES:

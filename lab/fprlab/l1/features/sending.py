@@ -41,7 +41,7 @@ def measure_dirty_rate(qmp: Qmp) -> None:
 
 
 def dirty_rate(qmp: Qmp) -> dict[str, Any]:
-    """What came of it."""
+    """What QEMU says of the measurement."""
     return qmp.execute("query-dirty-rate")
 
 
@@ -55,7 +55,7 @@ def measure_again(qmp: Qmp) -> None:
 
 
 def check_dirty_rate(ends: Ends) -> str:
-    """While pages were dropped."""
+    """Pages were dropped while the dirty rate was measured."""
     dropped = ends.info.get("free-page-filter", {}).get("dropped-pages", 0)
     if not dropped:
         raise LabError("no page was dropped")
