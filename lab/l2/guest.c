@@ -21,7 +21,7 @@
  *   pressure	fills 600 MiB when it is told to
  *
  * It talks with the host in lines over LAB_PORT.  The port outlives a migration:
- * the destination's host end is opened anew, and what the guest says while no
+ * the destination's host end is opened again, and what the guest says while no
  * host listens is dropped.  It is a UART, for what the lab itself takes of the
  * guest's memory is sent in every mode, and blurs what the modes differ in: a
  * virtio-serial device and its port have 8 MiB of buffers with some QEMUs.
@@ -83,14 +83,14 @@
 #define LINE_MAX_LEN 256
 /* How often the free memory is looked at. */
 #define SAMPLE_MS 20
-/* Processes of the workload forks that live at the same time, and how long. */
+/* How many processes of the workload forks live at a time, and for how long. */
 #define FORKS 8
 #define FORK_MS 100
-/* The argument by which init knows that it is one of them. */
+/* The argument by which this program knows that it is one of them. */
 #define FORK_ARGUMENT "fill"
 /* As in packaging/fpr-guest-dkms/fpr-report.service */
 #define REPORTER_NICE (-20)
-/* Each trim takes an eighth off what the lists may hold. */
+/* Each trim lowers what the lists may hold by an eighth. */
 #define TRIMS 64
 
 struct guest {
@@ -101,9 +101,9 @@ struct guest {
 	struct page_buffer work;	/* npages is 0 if there is none */
 	bool churning;
 	size_t churned;			/* pages filled in this turn */
-	bool reading;			/* the disk */
-	unsigned int forks;		/* to keep alive */
-	unsigned int forked;		/* that are alive */
+	bool reading;			/* it reads its disk */
+	unsigned int forks;		/* how many to keep alive */
+	unsigned int forked;		/* how many are alive */
 	uint64_t lowest_free;		/* bytes */
 	uint64_t beats;
 	int64_t next_beat_ms;
@@ -250,8 +250,8 @@ static pid_t spawn(char *const argv[])
 }
 
 /*
- * What answers the host's requests for the free pages.  A UART stays open here, too: the
- * first to open it throws away what came before, and that may be a request.
+ * Starts fprctl, which answers the host's requests for free pages.  A UART is opened here, too,
+ * and stays open: whoever opens it first throws away what came before, and that may be a request.
  */
 static void start_reporter(const char *where)
 {
@@ -534,7 +534,7 @@ static void start_churn(size_t mib)
 	} while (guest.churned);
 }
 
-/* What the processes are that forks starts. */
+/* The program of each process of the workload forks. */
 __attribute__((noreturn))
 static void fill_and_end(void)
 {
@@ -550,7 +550,7 @@ static void fill_and_end(void)
 	_exit(0);
 }
 
-/* Ended ones are replaced. */
+/* Starts a process for each one that has ended. */
 static void keep_forks(void)
 {
 	char *argv[] = { "/init", FORK_ARGUMENT, NULL };
@@ -601,9 +601,9 @@ static void start_pressure(size_t mib)
 	/* Linux leaves huge pages off in a guest this small. */
 	write_file("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
 	/*
-	 * They are not found in the small pieces that no hint takes: the driver has to
-	 * give blocks back from the first one on.  And nothing of the kernel itself
-	 * comes to lie there: a write that is lost is one of the buffer's.
+	 * No huge page is found among the small free pieces that no hint takes: so the
+	 * driver has to give blocks back from the first one on.  And the kernel allocates
+	 * nothing for itself there: a write that is lost is one to the buffer.
 	 */
 	if (!buffer_create(buf, "pressure", npages, 6ULL << 56, false) ||
 	    madvise(buf->base, npages * GUEST_PAGE_SIZE, MADV_HUGEPAGE))

@@ -16,7 +16,7 @@ static uint64_t page_state(const struct page_buffer *buf, size_t page)
 
 	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
 	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-	/* xorshift stays at 0 for ever if it starts there */
+	/* from 0, xorshift never leaves 0 */
 	return (z ^ (z >> 31)) | 1;
 }
 
