@@ -5,7 +5,7 @@
 # them. Source it.
 
 # At the same places in the checkout and in the kernel's tree; the ABI comes first.
-# shellcheck disable=SC2034 # for who sources this
+# shellcheck disable=SC2034 # used by scripts that source this
 kernel_files=(include/uapi/linux/kvm_fpr.h include/linux/kvm_fpr_types.h include/linux/kvm_fpr.h
 	include/trace/events/kvm_fpr.h virt/kvm/free_page_filter.Kconfig virt/kvm/free_page_filter{,_kunit}.c
 	arch/{x86,arm64}/kvm/free_page_filter.c arch/x86/kvm/free_page_filter_compat.h)
@@ -14,7 +14,7 @@ kernel_files=(include/uapi/linux/kvm_fpr.h include/linux/kvm_fpr_types.h include
 kernel_compat=arch/x86/kvm/free_page_filter_compat.h
 # shellcheck disable=SC2034
 kernel_compat_user=arch/x86/kvm/free_page_filter.c
-# The first is of a fault of upstream's.
+# The test of a fault that upstream has.
 # shellcheck disable=SC2034
 kernel_fix_tests=(tools/testing/selftests/kvm/clear_dirty_log_test.c)
 # shellcheck disable=SC2034

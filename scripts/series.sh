@@ -31,7 +31,7 @@ apply_hook()
 	commit "$(sed -nE '/^---$/q; s/^Subject: \[PATCH\] //; s/^Subject: //; /^From: /d; p' "$1")"
 }
 
-# write_series DIR [LETTER]: all since the base, in the place of what was there. A cover letter, whose
+# write_series DIR [LETTER]: write all since the base, in place of what DIR had. A cover letter, whose
 # first line is its subject, becomes 0000-cover-letter, which "git am DIR/*.patch" does not take for a patch.
 write_series()
 {
