@@ -685,7 +685,7 @@ static void plug_object(void)
 	object.wait_first_ms = WAIT_MS;
 	fpa_set_chardev(OBJECT(&object), name, NULL);
 	fpa_complete((UserCreatable *)&object, NULL);
-	/* An agent was seen. */
+	/* The agent has answered. */
 	object.owes = false;
 	world.no_object = false;
 }
@@ -694,7 +694,7 @@ static void unplug_object(void)
 {
 	fpa_finalize(OBJECT(&object));
 	MUST(!world.notifier);
-	/* The port is another's then, who is asked anew. */
+	/* The next object has its own port, and asks that again. */
 	world.requested = 0;
 	world.no_object = true;
 }

@@ -264,7 +264,7 @@ static bool bit(const unsigned long *map, unsigned long nr)
 	return map[nr / BITS_PER_LONG] >> nr % BITS_PER_LONG & 1;
 }
 
-/* Whether KVM confirms a page of the report: its pattern begins anew in each slot. */
+/* Whether KVM confirms a page of the report: its pattern begins again in each slot. */
 static bool confirmed_page(const KVMFprReport *report, const KVMSlot *slot, unsigned long page)
 {
 	hwaddr start = MAX(report->base + (report->first << HOST_PAGE_SHIFT), slot->start_addr);

@@ -78,7 +78,7 @@ static enum reference_end end_of(enum wire_status status)
 	}
 }
 
-/* What is skipped in vain is an error only once more came than may be skipped. */
+/* Data without a header is skipped, and an error only when it is more than may be skipped. */
 static void check_nothing_found(const struct wire_decoder *decoder, enum wire_status status, size_t len)
 {
 	switch (status) {

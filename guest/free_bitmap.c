@@ -61,11 +61,11 @@
 
 static unsigned long zone_lock_ns_max;
 module_param(zone_lock_ns_max, ulong, 0600);
-MODULE_PARM_DESC(zone_lock_ns_max, "longest time that zone->lock was held; write 0 to start anew");
+MODULE_PARM_DESC(zone_lock_ns_max, "longest time that zone->lock was held; write 0 to start again");
 
 static unsigned long pcp_lock_ns_max;
 module_param(pcp_lock_ns_max, ulong, 0600);
-MODULE_PARM_DESC(pcp_lock_ns_max, "longest time that the lock of a CPU's lists was held; write 0 to start anew");
+MODULE_PARM_DESC(pcp_lock_ns_max, "longest time that the lock of a CPU's lists was held; write 0 to start again");
 
 static DECLARE_RWSEM(hotplug_sem);
 static bool hotplug_changing;	/* under hotplug_sem */
@@ -293,7 +293,7 @@ static int mark_pcp_once(struct free_window *window, struct per_cpu_pages *pcp, 
 /*
  * The lists can be long, and a walk cannot be resumed: they may be others then.  With the
  * lock held this CPU runs nothing else, and that CPU's allocations go by the zone's
- * lists.  So a walk that keeps something waiting is begun anew after it, a few times.
+ * lists.  So a walk that keeps something waiting is begun again after it, a few times.
  */
 static int mark_pcp(struct free_window *window, struct per_cpu_pages *pcp)
 {

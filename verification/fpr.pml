@@ -517,7 +517,7 @@ proctype relog()
 {
 	LOCK(slots_lock);
 	atomic {
-		stamp = 0;		/*> logging begins anew, with D all set */
+		stamp = 0;		/*> logging begins again, with D all set */
 		T = false;
 		D = true
 	}

@@ -9,7 +9,7 @@
  * the whole slot.
  *
  * The log is manually protected and initially set, as QEMU has it.  Before
- * every repeat the same state is made anew, and looked at: what the dirty log
+ * every repeat the same state is made again, and looked at: what the dirty log
  * says, and by what size of pages the slot is mapped.
  *
  * 4k_all	mapped by 4KiB, all writable, all dirty

@@ -676,7 +676,7 @@ TEST_F_TIMEOUT(faults, signal_in_every_chunk_of_arm, LIMIT)
 	assert_vm_works(self);
 }
 
-/* All this takes slots_lock: it would wait for ever for a call that holds it. */
+/* All this takes slots_lock: it would never return if a call held that. */
 static bool use_vm(unsigned int n)
 {
 	FIXTURE_DATA(faults) *self = late.self;

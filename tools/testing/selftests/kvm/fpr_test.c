@@ -62,7 +62,7 @@ static void guest_code(void)
 	}
 }
 
-/* A guest that writes one page for ever, without an exit of its own. */
+/* A guest that writes one page again and again, without an exit of its own. */
 static void guest_spin(void)
 {
 	for (;;) {
