@@ -28,7 +28,7 @@ static void say_left_out(const struct source_guest *guest)
 	unsigned int nr = message_left_out();
 
 	if (nr)
-		warnx("%s: that was said once, and is over after %u more rounds",
+		warnx("%s: that went on for %u more rounds, and is over",
 		      guest->endpoint.name, nr);
 }
 

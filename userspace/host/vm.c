@@ -109,7 +109,7 @@ static void explain_get_fd(const struct vm *vm, int fd)
 		warnx("process %d has ended", vm->pid);
 		break;
 	case EOPNOTSUPP:
-		warnx("process %d: its main thread has ended, and of another this kernel gives no descriptor: use Linux 6.9 or newer, or give fd:FD",
+		warnx("process %d: its main thread has ended, and this kernel gives no descriptor of another thread: use Linux 6.9 or newer, or give fd:FD",
 		      vm->pid);
 		break;
 	default:
