@@ -19,7 +19,7 @@ WANTED_CRASH = "sysrq triggered crash"
 KERNEL_COMMAND_LINE = " ".join((
     # Trouble of any kind ends the guest, so that it can't be overlooked.
     "console=ttyS0 loglevel=5 panic=-1 oops=panic panic_on_warn=1",
-    # An emulated host stands still for long.
+    # An emulated host may stand still for long: the guest's watchdogs wait longer.
     "watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120",
     "random.trust_cpu=on raid=noautodetect cryptomgr.notests audit=0 apparmor=0"))
 
@@ -50,7 +50,7 @@ class QemuSettings:
 
 @dataclasses.dataclass(frozen=True)
 class Guest:
-    """What all the QEMUs have in common in which one guest lives, one after the other."""
+    """What all QEMUs have in common in which a guest lives, one after the other."""
 
     workload: str
     mode: str

@@ -59,7 +59,7 @@ def shrink(domain: ElementTree.Element, mib: int) -> None:
     memory.set("unit", "MiB")
     memory.text = str(mib)
     child(domain, "vcpu").text = "1"
-    # What breaks in an emulated host, see fprlab.l1.guest_qemu.
+    # These break in an emulated host, see fprlab.l1.guest_qemu.
     for name in ("xsave", "svm"):
         ElementTree.SubElement(child(domain, "cpu"), "feature", policy="disable", name=name)
 

@@ -13,7 +13,7 @@ from .ram import GuestRam
 
 MEMORY = "memfd:guest-memory"
 START_TIMEOUT = 300.0
-# An emulated host stands still for long. A reset is a triple fault, which ends the VMM.
+# An emulated host may stand still for long. A reset is a triple fault, which ends the VMM.
 KERNEL_COMMAND_LINE = " ".join((
     "console=ttyS0 loglevel=5 panic=-1 oops=panic panic_on_warn=1 reboot=t acpi=off",
     "watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120",
@@ -63,11 +63,11 @@ class Snapvmm:
             time.sleep(0.02)
 
     def stderr(self) -> str:
-        """All that it has complained of."""
+        """All of stderr."""
         return (self.directory / "stderr").read_text(errors="replace")
 
     def command(self, line: str) -> str:
-        """The answer to a command, whatever it is."""
+        """Give a command; returns its answer."""
         assert self._process.stdin and self._process.stdout
         try:
             self._process.stdin.write(f"{line}\n")
