@@ -35,7 +35,7 @@ check: machine packages ## Run all tests
 	scripts/check
 
 .PHONY: check-long
-check-long: machine packages ## Run the whole of what make check does a part of, which takes hours
+check-long: machine packages ## Run all that make check does a part of, which takes hours
 	scripts/check --long
 
 .PHONY: check-snapshot
@@ -44,10 +44,10 @@ check-snapshot: machine packages ## Test snapshots by a VMM that knows nothing o
 	WORKLOADS=$${WORKLOADS:-idle,freed,frag,churn} lab/snapshot
 
 .PHONY: snapshot
-snapshot: machine packages ## Compare the sizes of such snapshots alone
+snapshot: machine packages ## Compare the sizes of snapshots with and without the filter
 	lab/snapshot
 
-# Choice of "make compatibility": more logs.
+# For "make compatibility": more logs.
 LOGS ?=
 
 .PHONY: compatibility
@@ -87,7 +87,7 @@ check-kunit: machine packages ## Run KUnit and selftests under KASAN, and show w
 	lab/run --kernel kasan --append kunit.enable=1 --timeout 3600 -- \
 		lab/tests/l1/kunit_test $$(scripts/build-modules kasan) $$(scripts/build-selftests) --all
 
-# Choices of "make stress" and "make check-kcsan"; SEED also of "make soak".
+# For "make stress" and "make check-kcsan"; SEED also for "make soak" and "make fuzz".
 SECONDS ?= 600
 SEED ?=
 
@@ -104,7 +104,7 @@ stress: machine packages ## Hunt for lost writes, with new random choices each t
 	lab/run --timeout $$(($(SECONDS) + 300)) -- \
 		$$(scripts/build-selftests)/fpr_stress -t $(SECONDS) $(if $(SEED),-s $(SEED))
 
-# Choice of "make soak", "make fuzz" and "make fuzz-decoders".
+# For "make soak", "make fuzz" and "make fuzz-decoders".
 MINUTES ?= 10
 
 .PHONY: soak
@@ -118,7 +118,7 @@ fuzz: machine packages ## Fuzz the filter's ioctls on a kernel that checks itsel
 		-t $$(($(MINUTES) * 60)) $(if $(SEED),-s $(SEED)) -j out/fuzz.json
 
 .PHONY: check-faults
-check-faults: machine packages ## Make all fail that can fail in the filter's ioctls
+check-faults: machine packages ## Let each of the filter's calls fail at each point where it can
 	lab/run --kernel kasan -- lab/tests/l1/fault_test $$(scripts/build-selftests)
 
 .PHONY: check-intel

@@ -30,7 +30,7 @@
 
 #define CONTENT_REASON(parameter, config, is_on, why)	{ parameter, config, is_on, why }
 
-/* Whether it does, and if so a line why. */
+/* Whether this kernel needs what free pages hold; if so, the log gets a line that says why. */
 static bool content_matters(void)
 {
 	const struct {

@@ -17,7 +17,7 @@
 #include "checked.h"
 #include "mptable.h"
 
-/* Below 640 KiB, where the kernel looks at nothing that it isn't told of. */
+/* These lie below 640 KiB, where the kernel uses only what it is told of. */
 #define GDT		0x1000UL
 #define ZERO_PAGE	0x7000UL
 #define PML4		0x9000UL

@@ -17,7 +17,7 @@ static void on_kick(int number)
 	(void)number;
 }
 
-/* Where there is no device, bytes are read as if nobody drove the bus. */
+/* Reads where there is no device give all ones, as on a bus that nobody drives. */
 static void handle_io(struct cpu *cpu)
 {
 	struct kvm_run *run = cpu->run;

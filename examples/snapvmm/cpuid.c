@@ -36,7 +36,7 @@ static void reduce(struct kvm_cpuid_entry2 *entry)
 	switch (entry->function) {
 	case 1:
 		entry->ecx &= ~(VMX | FMA | XSAVE | OSXSAVE | AVX | F16C);
-		/* What KVM leaves for us to say: its local APIC has it, and there is KVM. */
+		/* KVM leaves these to us: its APIC has the deadline mode. */
 		entry->ecx |= TSC_DEADLINE | HYPERVISOR;
 		break;
 	case 7:		/* mostly what needs extended registers */

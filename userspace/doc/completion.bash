@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
-# What follows goes by the tables above, and is not generated.
+# The tables above are generated from the verb table. What follows is not, and uses them.
 
 _fprctl_add() # WORD compgen's arguments...
 {
@@ -33,7 +33,7 @@ _fprctl_endpoint() # WORD
 	done
 }
 
-# What an argument such as "VM" or "raw|report" may be; of numbers there is nothing to say.
+# What an argument such as "VM" or "raw|report" may be. Numbers are not completed.
 _fprctl_argument() # WORD KINDS
 {
 	local kind kinds
