@@ -117,7 +117,7 @@ static enum fpr_status check_unused(const struct file_data *memory)
 		      memory->name, (unsigned long long)st.st_nlink);
 		return FPR_ERROR;
 	}
-	/* Others who open it wait from now on until we are done: the signal about that is of no use. */
+	/* Whoever opens it from now on waits until we are done; the signal about that would end us. */
 	signal(SIGIO, SIG_IGN);
 	if (fcntl(memory->fd, F_SETLEASE, F_WRLCK) && errno == EAGAIN) {
 		warnx("%s: it is open in another process, and a VM that runs from it may be another's: close it first",
