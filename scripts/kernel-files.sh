@@ -8,12 +8,7 @@
 # shellcheck disable=SC2034 # used by scripts that source this
 kernel_files=(include/uapi/linux/kvm_fpr.h include/linux/kvm_fpr_types.h include/linux/kvm_fpr.h
 	include/trace/events/kvm_fpr.h virt/kvm/free_page_filter.Kconfig virt/kvm/free_page_filter{,_kunit}.c
-	arch/{x86,arm64}/kvm/free_page_filter.c arch/x86/kvm/free_page_filter_compat.h)
-# What the versions of Linux have otherwise, and the file that includes it.
-# shellcheck disable=SC2034
-kernel_compat=arch/x86/kvm/free_page_filter_compat.h
-# shellcheck disable=SC2034
-kernel_compat_user=arch/x86/kvm/free_page_filter.c
+	arch/{x86,arm64}/kvm/free_page_filter.c)
 # The test of a fault that upstream has.
 # shellcheck disable=SC2034
 kernel_fix_tests=(tools/testing/selftests/kvm/clear_dirty_log_test.c)

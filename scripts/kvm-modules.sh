@@ -32,7 +32,8 @@ make_external() # TREE
 	# The distribution's headers come first on the command line unless ours precede.
 	cat >> "$makefile" <<-'END'
 		LINUXINCLUDE := $(foreach dir,arch/x86/include include include/uapi,-I$(src)/../../../$(dir)) $(LINUXINCLUDE)
-		ccflags-y += -DCONFIG_KVM_FREE_PAGE_FILTER=1 -I$(src)/../../../include/trace -Werror
+		ccflags-y += -DCONFIG_KVM_FREE_PAGE_FILTER=1 -DCONFIG_HAVE_KVM_ARCH_FPR_PROTECT=1
+		ccflags-y += -I$(src)/../../../include/trace -Werror
 		ccflags-$(CONFIG_KUNIT) += -DCONFIG_KVM_FREE_PAGE_FILTER_KUNIT_TEST=1
 		GCOV_PROFILE_free_page_filter.o := $(CONFIG_GCOV_KERNEL)
 		GCOV_PROFILE_../../../virt/kvm/free_page_filter.o := $(CONFIG_GCOV_KERNEL)

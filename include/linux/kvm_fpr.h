@@ -87,18 +87,43 @@ long kvm_fpr_ioctl(struct kvm *kvm, unsigned int ioctl, void __user *argp);
 int kvm_fpr_check_extension(struct kvm *kvm);
 int kvm_fpr_enable_cap(struct kvm *kvm, const struct kvm_enable_cap *cap);
 
-/* Whether the dirty log of @kvm says all that there is to know of its memory. */
+/**
+ * kvm_fpr_protect_dirty - protect the pages of a slot that are in D, not in T
+ * @kvm: the VM
+ * @slot: the memslot, which is armed
+ *
+ * Context: slots_lock held, mmu_lock not.  The caller flushes the TLBs.
+ */
+void kvm_fpr_protect_dirty(struct kvm *kvm, struct kvm_memory_slot *slot);
+
+/*
+ * Whether the dirty log of @kvm says all that there is to know of its memory.  Each
+ * architecture that selects KVM_FREE_PAGE_FILTER says so itself.
+ */
 bool kvm_arch_fpr_supported(struct kvm *kvm);
+
+#ifdef CONFIG_HAVE_KVM_ARCH_FPR_PROTECT
 /*
  * Make the next write to a page of @slot known to the dirty log where
  * kvm_fpr_tracked_word() has the page; the bitmaps stay as they are.  The caller
  * holds slots_lock and flushes the TLBs.
  */
 void kvm_arch_fpr_protect_slot(struct kvm *kvm, struct kvm_memory_slot *slot);
-/* The same by architecture-independent means. */
-void kvm_fpr_protect_dirty(struct kvm *kvm, struct kvm_memory_slot *slot);
+#else
+static inline void kvm_arch_fpr_protect_slot(struct kvm *kvm,
+					     struct kvm_memory_slot *slot)
+{
+	kvm_fpr_protect_dirty(kvm, slot);
+}
+#endif
 
 #else /* !CONFIG_KVM_FREE_PAGE_FILTER */
+
+static inline unsigned long
+kvm_fpr_tracked_word(const struct kvm_memory_slot *slot, unsigned long i)
+{
+	return 0;
+}
 
 static inline void kvm_fpr_touch(const struct kvm_memory_slot *slot,
 				 unsigned long rel_gfn)

@@ -88,17 +88,6 @@ static u64 fpr_new_epoch(void)
 	return fpr_epoch(base, atomic64_inc_return(&fpr_nr_epochs));
 }
 
-bool __weak kvm_arch_fpr_supported(struct kvm *kvm)
-{
-	return !kvm_arch_has_private_mem(kvm);
-}
-
-void __weak kvm_arch_fpr_protect_slot(struct kvm *kvm,
-				      struct kvm_memory_slot *slot)
-{
-	kvm_fpr_protect_dirty(kvm, slot);
-}
-
 static int fpr_check_vm(struct kvm *kvm)
 {
 	if (!kvm_arch_fpr_supported(kvm))
