@@ -5,7 +5,7 @@
  *
  *   LD_PRELOAD=/path/to/allow_filter.so PROGRAM...
  *
- * Each VM that the program makes gets KVM_FPR_FLAG_FOREIGN.  Only the owner of a VM can
+ * Each VM that the program makes gets KVM_FPR_CAP_FOREIGN.  Only the owner of a VM can
  * give it, so it has to come from inside the program.  It then takes no CAP_SYS_ADMIN
  * to filter that VM's dirty log, but it still takes the VM's descriptor: the right to
  * ptrace the program, or to be given the descriptor.
@@ -26,7 +26,7 @@ static void allow(ioctl_fn real, int vm)
 {
 	struct kvm_enable_cap cap = {
 		.cap = KVM_CAP_FREE_PAGE_FILTER,
-		.args = { KVM_FPR_FLAG_FOREIGN },
+		.args = { KVM_FPR_CAP_FOREIGN },
 	};
 	int saved = errno;
 

@@ -189,7 +189,7 @@ static int kvm_vm_ioctl(KVMState *s, unsigned long request, void *argument)
 	(void)s;
 	MUST(request == KVM_FPR_SET_BITMAP && world.locked);
 	MUST(slot && arg->size && arg->gpa + arg->size <= slot->start_addr + slot->memory_size);
-	MUST(arg->flags == KVM_FPR_FLAG_CONFIRM && arg->epoch == 7);
+	MUST(arg->flags == KVM_FPR_SET_CONFIRM && arg->epoch == 7);
 	world.asked = slot;
 	if (++world.ioctls % 3 == 0)
 		return -EINTR;

@@ -22,7 +22,7 @@ static const struct {
 	{ EIO, FPR_ERROR,
 	  "the VM is dead: its process ended or KVM gave it up" },
 	{ EPERM, FPR_ERROR,
-	  "not permitted: the VM's owner must enable KVM_FPR_FLAG_FOREIGN, or run with CAP_SYS_ADMIN in the initial user namespace" },
+	  "not permitted: the VM's owner must enable KVM_FPR_CAP_FOREIGN, or run with CAP_SYS_ADMIN in the initial user namespace" },
 	{ EOPNOTSUPP, FPR_ERROR,
 	  "the VM's memory is private or encrypted: the filter cannot be used with it" },
 	{ ENXIO, FPR_ERROR,
@@ -92,7 +92,7 @@ enum fpr_status filter_open(struct filter *filter, const char *vm)
 
 enum fpr_status filter_check_confirm(const struct filter *filter)
 {
-	if (!filter->probed || filter->flags & KVM_FPR_FLAG_CONFIRM)
+	if (!filter->probed || filter->flags & KVM_FPR_CAP_CONFIRM)
 		return FPR_OK;
 	warnx("--confirmed: this kernel does not tell the confirmed pages: leave the option out");
 	return FPR_ERROR;
@@ -129,7 +129,7 @@ enum fpr_status filter_arm_candidates(const struct filter *filter, struct filter
 				      const volatile sig_atomic_t *stop, uint64_t *us)
 {
 	struct kvm_fpr_arm arm = {
-		.flags = KVM_FPR_FLAG_CANDIDATES,
+		.flags = KVM_FPR_ARM_CANDIDATES,
 		.gpa = range->gpa,
 		.size = range->size,
 		.candidates = (uintptr_t)range->report,
@@ -253,7 +253,7 @@ enum fpr_status filter_set(const struct filter *filter, struct filter_range *ran
 			   const volatile sig_atomic_t *stop, uint64_t *us)
 {
 	struct kvm_fpr_bitmap set = {
-		.flags = range->confirmed ? KVM_FPR_FLAG_CONFIRM : 0,
+		.flags = range->confirmed ? KVM_FPR_SET_CONFIRM : 0,
 		.epoch = range->epoch,
 		.gpa = range->gpa,
 		.size = range->size,

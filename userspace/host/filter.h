@@ -15,7 +15,7 @@
  * struct filter - a VM and what is known of the kernel's filter
  * @vm: from vm_open()
  * @probed: /dev/kvm could be asked
- * @flags: KVM_FPR_FLAG_* that the kernel supports, if @probed
+ * @flags: KVM_FPR_CAP_* that the kernel supports, if @probed
  */
 struct filter {
 	struct vm vm;
@@ -45,7 +45,7 @@ struct filter_range {
 
 /**
  * filter_probe - ask /dev/kvm for the filter
- * @flags: out: the supported KVM_FPR_FLAG_*, 0 if there is no filter
+ * @flags: out: the supported KVM_FPR_CAP_*, 0 if there is no filter
  *
  * Return: 0 or -1 with errno, and nothing was said.
  */
@@ -74,7 +74,7 @@ enum fpr_status filter_arm(const struct filter *filter, uint64_t *epoch,
  * @stop: set by the caller's signal handler to stop between two calls
  * @us: out: how long that took
  *
- * The kernel must support KVM_FPR_FLAG_CANDIDATES.
+ * The kernel must support KVM_FPR_CAP_CANDIDATES.
  */
 enum fpr_status filter_arm_candidates(const struct filter *filter, struct filter_range *range,
 				      const volatile sig_atomic_t *stop, uint64_t *us);

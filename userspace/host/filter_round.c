@@ -13,7 +13,7 @@ static enum fpr_status arm(const struct filter *filter, const struct filter_sour
 	struct filter_range *range = &round->range;
 	enum fpr_status status;
 
-	if (!source->candidates || !(filter->flags & KVM_FPR_FLAG_CANDIDATES)) {
+	if (!source->candidates || !(filter->flags & KVM_FPR_CAP_CANDIDATES)) {
 		status = filter_arm(filter, &range->epoch, &round->arm_us);
 	} else {
 		status = source->candidates(opaque, round);

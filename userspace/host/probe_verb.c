@@ -18,9 +18,9 @@ static const struct {
 	uint32_t flag;
 	const char *name;
 } flag_names[] = {
-	{ KVM_FPR_FLAG_CONFIRM, "confirm" },
-	{ KVM_FPR_FLAG_FOREIGN, "foreign" },
-	{ KVM_FPR_FLAG_CANDIDATES, "candidates" },
+	{ KVM_FPR_CAP_CONFIRM, "confirm" },
+	{ KVM_FPR_CAP_FOREIGN, "foreign" },
+	{ KVM_FPR_CAP_CANDIDATES, "candidates" },
 };
 
 #define NR_FLAG_NAMES	(sizeof(flag_names) / sizeof(flag_names[0]))

@@ -19,7 +19,7 @@
 "else as PID; where both would name a VM it is refused.\n"		\
 "Taking another process's descriptor needs the right to ptrace it, and the\n" \
 "filter lets in only a caller with CAP_SYS_ADMIN, unless the VM's owner\n" \
-"enabled KVM_FPR_FLAG_FOREIGN for its VM.\n"
+"enabled KVM_FPR_CAP_FOREIGN for its VM.\n"
 
 /**
  * struct vm - a VM that was found

@@ -268,7 +268,7 @@ static int add_candidates(struct kvm_fpr_arm *arm)
 	note("arm flags=%u epoch=%llu gpa=0x%llx size=0x%llx\n", arm->flags,
 	     (unsigned long long)arm->epoch, (unsigned long long)arm->gpa,
 	     (unsigned long long)arm->size);
-	if (arm->flags != KVM_FPR_FLAG_CANDIDATES || arm->pad || !arm->size ||
+	if (arm->flags != KVM_FPR_ARM_CANDIDATES || arm->pad || !arm->size ||
 	    (arm->gpa | arm->size) % PAGE || !is_zero(arm->reserved, sizeof(arm->reserved)) ||
 	    (arm->epoch && arm->epoch != current_epoch))
 		return invalid();
@@ -374,7 +374,7 @@ static void set_pages(int fd, struct kvm_fpr_bitmap *set, __u64 pages)
 
 static int set_bitmap(int fd, struct kvm_fpr_bitmap *set)
 {
-	bool confirm = set->flags & KVM_FPR_FLAG_CONFIRM;
+	bool confirm = set->flags & KVM_FPR_SET_CONFIRM;
 	const char *step = next_step();
 	__u64 pages = set->size / PAGE;
 	char *end;
@@ -382,7 +382,7 @@ static int set_bitmap(int fd, struct kvm_fpr_bitmap *set)
 	note("set flags=%u epoch=%llu gpa=0x%llx size=0x%llx step=%s\n", set->flags,
 	     (unsigned long long)set->epoch, (unsigned long long)set->gpa,
 	     (unsigned long long)set->size, step ? step : "all");
-	if (set->flags & ~KVM_FPR_FLAG_CONFIRM || set->pad ||
+	if (set->flags & ~KVM_FPR_SET_CONFIRM || set->pad ||
 	    !is_zero(set->reserved, sizeof(set->reserved)) || !set->size ||
 	    set->size % PAGE || set->gpa % PAGE ||
 	    set->gpa + set->size < set->gpa || confirm != !!set->confirmed)

@@ -9,7 +9,7 @@
  * get		the dirty log, in hexadecimal
  * take		the same, and take it out of the log
  * write PAGE	the guest writes to that page: "ok"
- * allow	enable KVM_FPR_FLAG_FOREIGN: "ok"
+ * allow	enable KVM_FPR_CAP_FOREIGN: "ok"
  * dup		duplicate the VM's descriptor: the new one
  * new		create another VM: its descriptor
  * memory	where its memory is, in hexadecimal
@@ -148,7 +148,7 @@ static void allow_foreign(const struct owner *owner)
 {
 	struct kvm_enable_cap cap = {
 		.cap = KVM_CAP_FREE_PAGE_FILTER,
-		.args = { KVM_FPR_FLAG_FOREIGN },
+		.args = { KVM_FPR_CAP_FOREIGN },
 	};
 
 	checked_ioctl(owner->vm, KVM_ENABLE_CAP, &cap, "KVM_ENABLE_CAP");

@@ -36,8 +36,8 @@
 #define CREATE_TRACE_POINTS
 #include <trace/events/kvm_fpr.h>
 
-#define FPR_SUPPORTED_FLAGS	(KVM_FPR_FLAG_CONFIRM | KVM_FPR_FLAG_FOREIGN | \
-				 KVM_FPR_FLAG_CANDIDATES)
+#define FPR_SUPPORTED_FLAGS	(KVM_FPR_CAP_CONFIRM | KVM_FPR_CAP_FOREIGN | \
+				 KVM_FPR_CAP_CANDIDATES)
 
 /* Pages of one chunk: slots_lock is dropped between chunks. */
 #define FPR_CHUNK_PAGES		(PAGE_SIZE * BITS_PER_BYTE)
@@ -111,13 +111,13 @@ int kvm_fpr_check_extension(struct kvm *kvm)
 /**
  * kvm_fpr_enable_cap - let other processes call, or no longer
  * @kvm: the VM
- * @cap: args[0] is KVM_FPR_FLAG_FOREIGN or 0
+ * @cap: args[0] is KVM_FPR_CAP_FOREIGN or 0
  *
  * Return: 0, -EINVAL for anything else in @cap.
  */
 int kvm_fpr_enable_cap(struct kvm *kvm, const struct kvm_enable_cap *cap)
 {
-	if (cap->flags || cap->args[0] & ~(u64)KVM_FPR_FLAG_FOREIGN ||
+	if (cap->flags || cap->args[0] & ~(u64)KVM_FPR_CAP_FOREIGN ||
 	    cap->args[1] || cap->args[2] || cap->args[3])
 		return -EINVAL;
 
@@ -942,10 +942,10 @@ static int fpr_arm_all(struct kvm *kvm, struct kvm_fpr_arm *arm)
 
 static int fpr_check_arm(const struct kvm_fpr_arm *arm)
 {
-	if (arm->flags & ~KVM_FPR_FLAG_CANDIDATES || arm->pad ||
+	if (arm->flags & ~KVM_FPR_ARM_CANDIDATES || arm->pad ||
 	    memchr_inv(arm->reserved, 0, sizeof(arm->reserved)))
 		return -EINVAL;
-	if (!(arm->flags & KVM_FPR_FLAG_CANDIDATES))
+	if (!(arm->flags & KVM_FPR_ARM_CANDIDATES))
 		return arm->epoch || arm->gpa || arm->size || arm->candidates ?
 		       -EINVAL : 0;
 	if (!fpr_is_range(arm->gpa, arm->size))
@@ -967,7 +967,7 @@ static int fpr_ioctl_arm(struct kvm *kvm, struct kvm_fpr_arm __user *argp)
 	if (fault_in_writeable((char __user *)argp, sizeof(arm)))
 		return -EFAULT;
 
-	if (arm.flags & KVM_FPR_FLAG_CANDIDATES)
+	if (arm.flags & KVM_FPR_ARM_CANDIDATES)
 		r = fpr_arm_candidates(kvm, &arm);
 	else
 		r = fpr_arm_all(kvm, &arm);
@@ -986,7 +986,7 @@ static void fpr_advance_set(struct kvm_fpr_bitmap *set,
 	set->gpa += npages << PAGE_SHIFT;
 	set->size -= npages << PAGE_SHIFT;
 	set->bitmap += fpr_bitmap_bytes(npages);
-	if (set->flags & KVM_FPR_FLAG_CONFIRM)
+	if (set->flags & KVM_FPR_SET_CONFIRM)
 		set->confirmed += fpr_bitmap_bytes(npages);
 }
 
@@ -999,7 +999,7 @@ static int fpr_set_chunk(struct kvm *kvm, struct kvm_fpr_bitmap *set,
 			 gfn_t range_start, gfn_t range_end,
 			 struct fpr_chunk *chunk)
 {
-	bool confirm = set->flags & KVM_FPR_FLAG_CONFIRM;
+	bool confirm = set->flags & KVM_FPR_SET_CONFIRM;
 	struct fpr_result result = {};
 	size_t bytes;
 	int r;
@@ -1064,10 +1064,10 @@ static int fpr_set_range(struct kvm *kvm, struct kvm_fpr_bitmap *set)
 
 static int fpr_check_bitmap(const struct kvm_fpr_bitmap *set)
 {
-	bool confirm = set->flags & KVM_FPR_FLAG_CONFIRM;
+	bool confirm = set->flags & KVM_FPR_SET_CONFIRM;
 
 	/* There is no epoch 0. */
-	if (set->flags & ~KVM_FPR_FLAG_CONFIRM || set->pad || !set->epoch ||
+	if (set->flags & ~KVM_FPR_SET_CONFIRM || set->pad || !set->epoch ||
 	    memchr_inv(set->reserved, 0, sizeof(set->reserved)))
 		return -EINVAL;
 	if (!fpr_is_range(set->gpa, set->size) || !!set->confirmed != confirm)

@@ -670,7 +670,7 @@ static void fpr_kunit_check_restart(struct kunit *test, u64 npages)
 	struct fpr_chunk *chunk = &((struct fpr_kunit *)test->priv)->chunk;
 	u64 done, bytes;
 
-	confirm.flags = KVM_FPR_FLAG_CONFIRM;
+	confirm.flags = KVM_FPR_SET_CONFIRM;
 	confirm.confirmed = other;
 	for (done = 0; done < npages; done = chunk->end - FPR_KUNIT_START) {
 		fpr_init_chunk(chunk, set.gpa, set.size);

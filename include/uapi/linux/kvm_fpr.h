@@ -21,18 +21,24 @@
 #include <linux/types.h>
 
 /*
- * KVM_CHECK_EXTENSION returns the mask of KVM_FPR_FLAG_* that the kernel
+ * KVM_CHECK_EXTENSION returns the mask of KVM_FPR_CAP_* that the kernel
  * supports, 0 if it has no filter.  KVM_ENABLE_CAP takes in args[0] a mask of
- * the flags that can be enabled for a VM, which is KVM_FPR_FLAG_FOREIGN.
+ * those that can be enabled for a VM, which is KVM_FPR_CAP_FOREIGN.
  */
 #define KVM_CAP_FREE_PAGE_FILTER	0x46505200
 
-/* KVM_FPR_SET_BITMAP: write the bitmap of confirmed pages back. */
-#define KVM_FPR_FLAG_CONFIRM		(1U << 0)
+/* KVM_FPR_SET_BITMAP knows KVM_FPR_SET_CONFIRM. */
+#define KVM_FPR_CAP_CONFIRM		(1U << 0)
 /* KVM_ENABLE_CAP: any process that holds the VM's descriptor may call. */
-#define KVM_FPR_FLAG_FOREIGN		(1U << 1)
-/* KVM_FPR_ARM: a bitmap says which pages are worth tracking. */
-#define KVM_FPR_FLAG_CANDIDATES		(1U << 2)
+#define KVM_FPR_CAP_FOREIGN		(1U << 1)
+/* KVM_FPR_ARM knows KVM_FPR_ARM_CANDIDATES. */
+#define KVM_FPR_CAP_CANDIDATES		(1U << 2)
+
+/* Flags of KVM_FPR_ARM: a bitmap says which pages are worth tracking. */
+#define KVM_FPR_ARM_CANDIDATES		(1U << 0)
+
+/* Flags of KVM_FPR_SET_BITMAP: write the bitmap of confirmed pages back. */
+#define KVM_FPR_SET_CONFIRM		(1U << 0)
 
 /*
  * The errors that every ioctl of the filter can return, in the order in which
@@ -40,10 +46,11 @@
  *
  * EIO		the VM is dead
  * EPERM	the caller is not the VM's own process, the owner did not
- *		enable KVM_FPR_FLAG_FOREIGN, and the caller has no
+ *		enable KVM_FPR_CAP_FOREIGN, and the caller has no
  *		CAP_SYS_ADMIN in the initial user namespace
  * EOPNOTSUPP	the VM's memory is private or encrypted, by whichever of KVM's
- *		interfaces
+ *		interfaces; on arm64 also: the VM is protected, or its vCPUs have
+ *		EL2 (KVM_ARM_VCPU_HAS_EL2)
  * ENXIO	the VM uses a dirty ring
  * EFAULT	the argument is not readable or not writable
  * EINVAL	an unknown flag, a reserved field that is not zero, or a field
@@ -52,18 +59,18 @@
 
 /**
  * struct kvm_fpr_arm - argument of KVM_FPR_ARM
- * @flags:	in: KVM_FPR_FLAG_CANDIDATES or 0
+ * @flags:	in: KVM_FPR_ARM_CANDIDATES or 0
  * @pad:	in: must be 0
- * @epoch:	in: 0, or with KVM_FPR_FLAG_CANDIDATES what an interrupted call
+ * @epoch:	in: 0, or with KVM_FPR_ARM_CANDIDATES what an interrupted call
  *		returned; out: the number of the epoch that began, never 0,
  *		below 2^52
- * @gpa:	in: with KVM_FPR_FLAG_CANDIDATES the first guest physical address
+ * @gpa:	in: with KVM_FPR_ARM_CANDIDATES the first guest physical address
  *		of the range that the candidates lie in, in bytes, a multiple of
  *		the page size, else 0; out: the first one not yet done
- * @size:	in: with KVM_FPR_FLAG_CANDIDATES the size of that range, in
+ * @size:	in: with KVM_FPR_ARM_CANDIDATES the size of that range, in
  *		bytes, a multiple of the page size and not 0, else 0; out: what
  *		is left to do
- * @candidates:	in: with KVM_FPR_FLAG_CANDIDATES the address of a bitmap in the
+ * @candidates:	in: with KVM_FPR_ARM_CANDIDATES the address of a bitmap in the
  *		form of a report, else 0: bit n says that the page at @gpa + n
  *		pages is worth tracking; out: advanced with @gpa
  * @reserved:	in: must be 0
@@ -73,7 +80,7 @@
  * again; the dirty log is not changed.  Only a report taken after this ioctl has
  * returned may be handed over with @epoch.
  *
- * With KVM_FPR_FLAG_CANDIDATES only candidates can be confirmed in this epoch,
+ * With KVM_FPR_ARM_CANDIDATES only candidates can be confirmed in this epoch,
  * and only they are protected, so that writes to the others cost no fault.  A
  * signal may interrupt a large range: the ioctl then returns 0 with @size not
  * 0, and the same structure is passed again to go on.  The epoch begins once
@@ -83,14 +90,14 @@
  *
  * Errors besides those above:
  *
- * ESTALE	with KVM_FPR_FLAG_CANDIDATES: another ARM or a DISARM came between the
+ * ESTALE	with KVM_FPR_ARM_CANDIDATES: another ARM or a DISARM came between the
  *		calls, or while this one waited: begin anew, with @epoch 0
- * EINTR	a signal came; with KVM_FPR_FLAG_CANDIDATES nothing was done before,
+ * EINTR	a signal came; with KVM_FPR_ARM_CANDIDATES nothing was done before,
  *		without it the epoch before may have ended
  * ENOMEM	no memory for the buffers, or to arm a memslot for the first time;
  *		nothing has changed
  *
- * With KVM_FPR_FLAG_CANDIDATES EFAULT is also returned where @candidates cannot
+ * With KVM_FPR_ARM_CANDIDATES EFAULT is also returned where @candidates cannot
  * be read; @gpa and @size then say how much was done before.  If anything was, the
  * epoch before has ended.
  */
@@ -106,7 +113,7 @@ struct kvm_fpr_arm {
 
 /**
  * struct kvm_fpr_bitmap - argument of KVM_FPR_SET_BITMAP
- * @flags:	in: KVM_FPR_FLAG_CONFIRM or 0
+ * @flags:	in: KVM_FPR_SET_CONFIRM or 0
  * @pad:	in: must be 0
  * @epoch:	in: from KVM_FPR_ARM
  * @gpa:	in: first guest physical address of the range, in bytes, a
@@ -117,7 +124,7 @@ struct kvm_fpr_arm {
  *		bit n says that the page at @gpa + n pages was free at some
  *		instant after ARM; read in whole 64-bit words, bits behind the
  *		range are ignored; out: advanced with @gpa
- * @confirmed:	in: with KVM_FPR_FLAG_CONFIRM the address of a bitmap of the
+ * @confirmed:	in: with KVM_FPR_SET_CONFIRM the address of a bitmap of the
  *		same size, else 0; receives the pages whose content is
  *		disposable; out: advanced with @gpa
  * @nr_filtered: in/out: number of pages dropped from the dirty log, a page

@@ -164,7 +164,7 @@ static int kvm_fpr_set_slot(KVMState *s, KVMSlot *slot, KVMFprReport *report,
     }
     bitmap_zero(report->confirmed, npages);
 
-    arg.flags = KVM_FPR_FLAG_CONFIRM;
+    arg.flags = KVM_FPR_SET_CONFIRM;
     arg.epoch = report->epoch;
     arg.gpa = start;
     arg.size = end - start;
@@ -205,7 +205,7 @@ const char *kvm_fpr_blocked(void)
         return "the host is big-endian";
     }
     if (!(kvm_vm_check_extension(kvm_state, KVM_CAP_FREE_PAGE_FILTER) &
-          KVM_FPR_FLAG_CONFIRM)) {
+          KVM_FPR_CAP_CONFIRM)) {
         return "the kernel has no free page filter";
     }
     return NULL;

@@ -301,7 +301,7 @@ static void bench_candidates(struct bench *b)
 	struct kvm_fpr_arm args;
 	unsigned int i;
 
-	if (!(kvm_check_cap(KVM_CAP_FREE_PAGE_FILTER) & KVM_FPR_FLAG_CANDIDATES))
+	if (!(kvm_check_cap(KVM_CAP_FREE_PAGE_FILTER) & KVM_FPR_CAP_CANDIDATES))
 		return;
 
 	for (i = 0; i < repeats; i++) {

@@ -276,7 +276,7 @@ static int disarm(FIXTURE_DATA(faults) *self)
 static int enable_cap(FIXTURE_DATA(faults) *self)
 {
 	struct kvm_enable_cap cap = {
-		.cap = KVM_CAP_FREE_PAGE_FILTER, .args[0] = KVM_FPR_FLAG_FOREIGN,
+		.cap = KVM_CAP_FREE_PAGE_FILTER, .args[0] = KVM_FPR_CAP_FOREIGN,
 	};
 
 	return vm_errno(self->vm, KVM_ENABLE_CAP, &cap);
@@ -896,7 +896,7 @@ TEST_F_TIMEOUT(faults, another_process_is_killed, LIMIT)
 	pid_t pid;
 
 	TEST_ASSERT(!pipe(late.pipe), "pipe");
-	TEST_ASSERT(!enable_cap(self), "KVM_FPR_FLAG_FOREIGN");
+	TEST_ASSERT(!enable_cap(self), "KVM_FPR_CAP_FOREIGN");
 	prepare(self);
 	pid = fork();
 	ASSERT_LE(0, pid);

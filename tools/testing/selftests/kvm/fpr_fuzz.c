@@ -541,7 +541,7 @@ static bool is_range(uint64_t gpa, uint64_t size)
 
 static bool is_valid_arm(const struct kvm_fpr_arm *arm)
 {
-	if (arm->flags & ~KVM_FPR_FLAG_CANDIDATES || arm->pad ||
+	if (arm->flags & ~KVM_FPR_ARM_CANDIDATES || arm->pad ||
 	    !is_zero(arm->reserved, ARRAY_SIZE(arm->reserved)))
 		return false;
 	if (!arm->flags)
@@ -551,7 +551,7 @@ static bool is_valid_arm(const struct kvm_fpr_arm *arm)
 
 static bool is_valid_set(const struct kvm_fpr_bitmap *set)
 {
-	return !(set->flags & ~KVM_FPR_FLAG_CONFIRM) && !set->pad && set->epoch &&
+	return !(set->flags & ~KVM_FPR_SET_CONFIRM) && !set->pad && set->epoch &&
 	       is_zero(set->reserved, ARRAY_SIZE(set->reserved)) &&
 	       is_range(set->gpa, set->size) &&
 	       !!set->flags == !!set->confirmed;
@@ -620,7 +620,7 @@ static struct kvm_fpr_arm draw_arm(struct fuzzer *f, bool *wild)
 
 	*wild = false;
 	if (one_in(&f->rng, 2)) {
-		arm.flags = KVM_FPR_FLAG_CANDIDATES;
+		arm.flags = KVM_FPR_ARM_CANDIDATES;
 		draw_range(&f->rng, &arm.gpa, &arm.size);
 		bytes = bitmap_bytes(arm.size);
 		draw_bits(&f->rng, f->report.start, bytes + 8);
@@ -681,7 +681,7 @@ static struct kvm_fpr_bitmap draw_set(struct fuzzer *f, bool *wild)
 	draw_bits(&f->rng, f->report.start, bytes + 8);
 	set.bitmap = draw_address(f, &f->report, bytes, wild);
 	if (!one_in(&f->rng, 3)) {
-		set.flags = KVM_FPR_FLAG_CONFIRM;
+		set.flags = KVM_FPR_SET_CONFIRM;
 		set.confirmed = draw_address(f, &f->confirmed, bytes, &wild_confirmed);
 		*wild |= wild_confirmed;
 	}
@@ -771,7 +771,7 @@ static void fuzz_disarm(struct fuzzer *f)
 
 static void fuzz_check_extension(struct fuzzer *f)
 {
-	int want = KVM_FPR_FLAG_CONFIRM | KVM_FPR_FLAG_FOREIGN | KVM_FPR_FLAG_CANDIDATES;
+	int want = KVM_FPR_CAP_CONFIRM | KVM_FPR_CAP_FOREIGN | KVM_FPR_CAP_CANDIDATES;
 	int flags;
 
 	f->doing = CHECK_EXTENSION;
@@ -788,13 +788,13 @@ static void fuzz_enable_cap(struct fuzzer *f)
 	bool valid;
 	int err;
 
-	cap.args[0] = one_in(&f->rng, 2) ? KVM_FPR_FLAG_FOREIGN : 0;
+	cap.args[0] = one_in(&f->rng, 2) ? KVM_FPR_CAP_FOREIGN : 0;
 	if (one_in(&f->rng, 8))
 		cap.flags = 1 << below(&f->rng, 32);
 	if (one_in(&f->rng, 2))
 		spoil(&f->rng, cap.args, sizeof(cap.args));
 
-	valid = !cap.flags && !(cap.args[0] & ~(__u64)KVM_FPR_FLAG_FOREIGN) &&
+	valid = !cap.flags && !(cap.args[0] & ~(__u64)KVM_FPR_CAP_FOREIGN) &&
 		!cap.args[1] && !cap.args[2] && !cap.args[3];
 	err = do_call(f, ENABLE_CAP, &cap);
 	if (!is_foreign(f) && !READ_ONCE(life.fd_is_gone) && !err != valid)

@@ -1169,7 +1169,7 @@ int main(int argc, char *argv[])
 	ksft_print_header();
 	flags = kvm_check_cap(KVM_CAP_FREE_PAGE_FILTER);
 	__TEST_REQUIRE(flags, "this KVM has no free page filter");
-	has_candidates = flags & KVM_FPR_FLAG_CANDIDATES;
+	has_candidates = flags & KVM_FPR_CAP_CANDIDATES;
 	has_second_as = kvm_check_cap(KVM_CAP_MULTI_ADDRESS_SPACE) > 1;
 
 	ksft_set_plan(3);

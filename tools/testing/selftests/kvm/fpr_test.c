@@ -288,8 +288,8 @@ static struct bitmap and_not(struct bitmap a, const struct bitmap *b)
 TEST(probe)
 {
 	struct kvm_vm *vm = vm_create_barebones();
-	const int flags = KVM_FPR_FLAG_CONFIRM | KVM_FPR_FLAG_FOREIGN |
-			  KVM_FPR_FLAG_CANDIDATES;
+	const int flags = KVM_FPR_CAP_CONFIRM | KVM_FPR_CAP_FOREIGN |
+			  KVM_FPR_CAP_CANDIDATES;
 
 	ASSERT_EQ(flags, kvm_check_cap(KVM_CAP_FREE_PAGE_FILTER));
 	ASSERT_EQ(flags, vm_check_cap(vm, KVM_CAP_FREE_PAGE_FILTER));
@@ -499,7 +499,7 @@ TEST_F_TIMEOUT(fpr, ranges_over_slots_and_holes, 300)
 	}
 }
 
-/* Without KVM_FPR_FLAG_CONFIRM the log is filtered all the same. */
+/* Without KVM_FPR_SET_CONFIRM the log is filtered all the same. */
 TEST_F(fpr, without_write_back)
 {
 	struct bitmap all = bits(0, NPAGES), none = {};
@@ -923,7 +923,7 @@ static struct two_chunks two_chunks(void)
 	memset(two.bitmap, 0xff, 2 * PAGE);
 	TEST_ASSERT(!mprotect(two.bitmap + PAGE, PAGE, PROT_NONE), "mprotect");
 	two.args = (struct kvm_fpr_arm) {
-		.flags = KVM_FPR_FLAG_CANDIDATES,
+		.flags = KVM_FPR_ARM_CANDIDATES,
 		.gpa = GPA,
 		.size = 2 * CHUNK,
 		.candidates = (uintptr_t)two.bitmap,
@@ -1205,7 +1205,7 @@ TEST_F(fpr, set_bitmap_errors)
 	readonly = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	for (i = 0; i < 32; i++) {
-		if (1u << i != KVM_FPR_FLAG_CONFIRM)
+		if (1u << i != KVM_FPR_SET_CONFIRM)
 			assert_set_errno(self, good, flags,
 					 good.flags | 1u << i, EINVAL);
 	}
@@ -1257,7 +1257,7 @@ TEST_F(fpr, arm_and_disarm_errors)
 #define assert_errno(ioctl, args, err)					\
 	ASSERT_EQ(err, __vm_ioctl(self->vm, ioctl, args) ? errno : 0)
 
-	/* KVM_FPR_FLAG_CANDIDATES is a flag, but wants candidates. */
+	/* KVM_FPR_ARM_CANDIDATES is a flag, but wants candidates. */
 	for (i = 0; i < 32; i++) {
 		arm_args.flags = 1u << i;
 		disarm.flags = 1u << i;
@@ -1322,7 +1322,7 @@ TEST_F(fpr, candidates_errors)
 	assert_arm_errno(self, plain, candidates, (uintptr_t)&all, EINVAL);
 
 	for (i = 0; i < 32; i++) {
-		if (1u << i != KVM_FPR_FLAG_CANDIDATES)
+		if (1u << i != KVM_FPR_ARM_CANDIDATES)
 			assert_arm_errno(self, good, flags,
 					 good.flags | 1u << i, EINVAL);
 	}
@@ -1449,7 +1449,7 @@ TEST_F(fpr, interrupted_by_signals)
 	struct kvm_fpr_bitmap args = { .size = size };
 	unsigned int arm_calls = 0, set_calls = 0;
 	struct kvm_fpr_arm arm_args = {
-		.flags = KVM_FPR_FLAG_CANDIDATES,
+		.flags = KVM_FPR_ARM_CANDIDATES,
 		.size = size,
 	};
 	struct bitmap none = {};
@@ -1603,7 +1603,7 @@ TEST_F(fpr, foreign_caller)
 	else
 		ASSERT_EQ(EPERM, err);
 
-	vm_enable_cap(self->vm, KVM_CAP_FREE_PAGE_FILTER, KVM_FPR_FLAG_FOREIGN);
+	vm_enable_cap(self->vm, KVM_CAP_FREE_PAGE_FILTER, KVM_FPR_CAP_FOREIGN);
 	ASSERT_EQ(0, arm_in_child(self->vm->fd, drop_rights));
 	vm_enable_cap(self->vm, KVM_CAP_FREE_PAGE_FILTER, 0);
 	ASSERT_EQ(EPERM, arm_in_child(self->vm->fd, drop_rights));
@@ -1644,7 +1644,7 @@ TEST_F(fpr, foreign_caller_filters)
 	pid_t pid;
 
 	guest_write(self, 0, NPAGES);
-	vm_enable_cap(self->vm, KVM_CAP_FREE_PAGE_FILTER, KVM_FPR_FLAG_FOREIGN);
+	vm_enable_cap(self->vm, KVM_CAP_FREE_PAGE_FILTER, KVM_FPR_CAP_FOREIGN);
 	pid = fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
@@ -1673,7 +1673,7 @@ TEST_F(fpr, enable_cap_errors)
 	cap.flags = 0;
 	for (i = 0; i < 64; i++) {
 		cap.args[0] = 1ull << i;
-		if (cap.args[0] != KVM_FPR_FLAG_FOREIGN)
+		if (cap.args[0] != KVM_FPR_CAP_FOREIGN)
 			assert_errno(KVM_ENABLE_CAP, &cap, EINVAL);
 	}
 	for (i = 1; i < ARRAY_SIZE(cap.args); i++) {

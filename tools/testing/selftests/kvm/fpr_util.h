@@ -41,7 +41,7 @@ static inline struct kvm_fpr_arm fpr_arm_args(uint64_t gpa, uint64_t size,
 					      const void *candidates)
 {
 	return (struct kvm_fpr_arm) {
-		.flags = KVM_FPR_FLAG_CANDIDATES,
+		.flags = KVM_FPR_ARM_CANDIDATES,
 		.gpa = gpa,
 		.size = size,
 		.candidates = (uintptr_t)candidates,
@@ -54,7 +54,7 @@ static inline struct kvm_fpr_bitmap fpr_set_args(uint64_t epoch, uint64_t gpa,
 						 void *confirmed)
 {
 	return (struct kvm_fpr_bitmap) {
-		.flags = confirmed ? KVM_FPR_FLAG_CONFIRM : 0,
+		.flags = confirmed ? KVM_FPR_SET_CONFIRM : 0,
 		.epoch = epoch,
 		.gpa = gpa,
 		.size = size,
