@@ -163,7 +163,8 @@ series: ## Write the patch series for Linux and QEMU to out/series
 	@for version in $(QEMUS); do scripts/make-qemu-series $$version out/series/qemu-$$version || exit; done
 
 .PHONY: check-series
-check-series: packages ## Build QEMU after each patch of its series, which takes long
+check-series: packages ## Build KVM without the last patch of its series, and QEMU after each of its own, which takes long
+	@for version in $(KERNELS); do scripts/tests/linux_series_test $$version || [ $$? -eq 3 ] || exit; done
 	@for version in $(QEMUS); do scripts/tests/series_build_test $$version || exit; done
 
 .PHONY: machine

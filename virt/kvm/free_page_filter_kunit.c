@@ -770,7 +770,7 @@ static void fpr_kunit_prepare(struct kunit *test)
 #ifdef CONFIG_X86
 static bool fpr_kunit_is_encrypted(struct kvm *kvm)
 {
-	return kvm->fpr.foreign;
+	return kvm->fpr.epoch;
 }
 
 /*
@@ -786,7 +786,7 @@ static void fpr_kunit_encrypted(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kvm_fpr_check_extension(kvm), FPR_SUPPORTED_FLAGS);
 	kvm_x86_ops.has_encrypted_mem = fpr_kunit_is_encrypted;
 	KUNIT_EXPECT_EQ(test, kvm_fpr_check_extension(kvm), FPR_SUPPORTED_FLAGS);
-	kvm->fpr.foreign = true;
+	kvm->fpr.epoch = 1;
 	KUNIT_EXPECT_EQ(test, kvm_fpr_check_extension(kvm), 0);
 	KUNIT_EXPECT_EQ(test, kvm_fpr_ioctl(kvm, KVM_FPR_ARM, NULL), -EOPNOTSUPP);
 	kvm_x86_ops.has_encrypted_mem = before;

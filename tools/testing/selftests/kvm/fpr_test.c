@@ -1823,17 +1823,30 @@ static void remove_groups(struct groups *g)
 	rmdir(g->root);
 }
 
-/* errno of ARM by the stranger. */
+struct stranger {
+	struct kvm_vm *vm;
+	const struct groups *g;
+};
+
+static int stranger_arms(void *arg)
+{
+	struct stranger *stranger = arg;
+	uint64_t epoch;
+
+	return write_file(stranger->g->stranger, "cgroup.procs", "0") ?
+	       arm_fd(stranger->vm->fd, &epoch) : 255;
+}
+
+/* errno of ARM by a process in the other group that shares the VM's memory. */
 static int arm_as_stranger(struct kvm_vm *vm, const struct groups *g)
 {
-	uint64_t epoch;
+	struct stranger stranger = { .vm = vm, .g = g };
+	static char stack[1 << 16] __aligned(16);
 	int status;
-	pid_t pid = fork();
+	pid_t pid = clone(stranger_arms, stack + sizeof(stack),
+			  CLONE_VM | CLONE_VFORK | SIGCHLD, &stranger);
 
-	TEST_ASSERT(pid >= 0, "fork: %s", strerror(errno));
-	if (!pid)
-		_exit(write_file(g->stranger, "cgroup.procs", "0") ?
-		      arm_fd(vm->fd, &epoch) : 255);
+	TEST_ASSERT(pid >= 0, "clone: %s", strerror(errno));
 	TEST_ASSERT(waitpid(pid, &status, 0) == pid && WIFEXITED(status), "the child died");
 	return WEXITSTATUS(status);
 }
