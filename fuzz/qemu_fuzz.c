@@ -390,7 +390,7 @@ void ram_bitmap_unlock(void)
 	world.bitmap_locked = false;
 }
 
-uint64_t ram_bitmap_drop(RAMBlock *rb, unsigned long start, unsigned long npages)
+uint64_t ram_bitmap_drop(RAMBlock *rb, unsigned long start, unsigned long npages, const unsigned long *which)
 {
 	unsigned long pages = rb->used_length >> HOST_PAGE_SHIFT;
 
@@ -399,8 +399,9 @@ uint64_t ram_bitmap_drop(RAMBlock *rb, unsigned long start, unsigned long npages
 	MUST(npages && start < pages && npages <= pages - start);
 	MUST(start % (rb->page_size >> HOST_PAGE_SHIFT) == 0);
 	MUST(npages % (rb->page_size >> HOST_PAGE_SHIFT) == 0);
+	MUST(!which || rb->page_size >> HOST_PAGE_SHIFT == 1);
 	world.nr_dropped++;
-	return npages;
+	return kvm_fpr_clear_pages(rb->bmap, start, which, 0, npages);
 }
 
 /* KVM */
@@ -452,23 +453,28 @@ static void check_named(const KVMFprReport *report)
 	MUST(find_first_bit(rest, WINDOW_PAGES) == WINDOW_PAGES);
 }
 
-/* Drops what is confirmed, part by part, as kvm-fpr.c does with memory slots: below 16 GiB. */
+/*
+ * Drops what is confirmed, part by part, as kvm-fpr.c does with memory slots: below 16 GiB, and
+ * from where the report begins.
+ */
 static void drop_from_slots(const KVMFprReport *report, KVMFprDropFunc *drop)
 {
 	static unsigned long part[WINDOW_PAGES / BITS_PER_LONG];
-	hwaddr gpa;
+	hwaddr gpa, start = report->base + (report->first << HOST_PAGE_SHIFT);
+	unsigned long first, n;
 	size_t i;
 
 	for (i = 0; i < NR_BLOCKS && report->base < 16 * GiB; i++) {
-		gpa = MAX(blocks[i].gpa, report->base);
+		gpa = MAX(blocks[i].gpa, start);
 		if (gpa >= MIN(blocks[i].gpa + blocks[i].used_length, report->base + FPF_WINDOW_SIZE))
 			continue;
 		/* To the window's end: no more than lies in the block may be dropped. */
 		memset(part, 0, sizeof(part));
-		memcpy(part, (const char *)report->confirmed + ((gpa - report->base) >> HOST_PAGE_SHIFT) / 8,
-		       ((report->base + FPF_WINDOW_SIZE - gpa) >> HOST_PAGE_SHIFT) / 8);
-		drop((void *)(uintptr_t)(HOST_BASE + gpa), part,
-		     (report->base + FPF_WINDOW_SIZE - gpa) >> HOST_PAGE_SHIFT);
+		first = (gpa - report->base) >> HOST_PAGE_SHIFT;
+		for (n = find_next_bit(report->confirmed, report->end, first); n < report->end;
+		     n = find_next_bit(report->confirmed, report->end, n + 1))
+			set_bit(n - first, part);
+		drop((void *)(uintptr_t)(HOST_BASE + gpa), part, WINDOW_PAGES - first);
 	}
 }
 

@@ -23,7 +23,6 @@
 #define GiB			((uint64_t)1 << 30)
 #define MIN(a, b)		((a) < (b) ? (a) : (b))
 #define MAX(a, b)		((a) > (b) ? (a) : (b))
-#define ROUND_DOWN(n, m)	((n) / (m) * (m))
 #define DIV_ROUND_UP(n, d)	(((n) + (d) - 1) / (d))
 #define QEMU_ALIGN_DOWN(n, m)	((n) / (m) * (m))
 #define ROUND_UP(n, m)		(((n) + (m) - 1) / (m) * (m))
@@ -185,6 +184,9 @@ static inline unsigned long find_next_zero_bit(const unsigned long *map, unsigne
 }
 
 #define find_first_bit(map, nbits)	find_next_bit(map, nbits, 0)
+#define BIT_WORD(nr)			((nr) / BITS_PER_LONG)
+#define BITMAP_LAST_WORD_MASK(nbits)	(~0ul >> (-(nbits) & (BITS_PER_LONG - 1)))
+#define ctpopl(word)			((unsigned long)__builtin_popcountl(word))
 
 static inline long bitmap_count_one(const unsigned long *map, unsigned long nbits)
 {
@@ -268,7 +270,8 @@ typedef struct FreePageFilterInfo {
 #define trace_free_page_agent_ask(...)		((void)0)
 #define trace_free_page_filter_arm(epoch, ns, ret)	((void)(ns))
 #define trace_free_page_filter_set(epoch, hints, filtered, confirmed, ret) ((void)(ret))
-#define trace_free_page_filter_drop(...)	((void)0)
+#define trace_free_page_filter_drop(block, first, npages)	((void)(first), (void)(npages))
+#define trace_event_get_state_backends(event)	true
 #define trace_free_page_filter_wait(...)	((void)0)
 #define warn_report(...)			((void)snprintf(NULL, 0, __VA_ARGS__))
 #define warn_report_once(...)			((void)snprintf(NULL, 0, __VA_ARGS__))

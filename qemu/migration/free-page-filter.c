@@ -239,25 +239,48 @@ static bool fpf_may_drop(RAMBlock *rb)
            !memory_region_is_nonvolatile(rb->mr) && !(rb->flags & RAM_PMEM);
 }
 
-static uint64_t fpf_drop_run(RAMBlock *rb, ram_addr_t start, ram_addr_t end)
+/*
+ * Tell of all confirmed pages: also those that are not in the bitmap, or that
+ * stay there, will differ on the destination if the write that made them differ
+ * is one that the filter took out of KVM's log.
+ */
+static void fpf_trace_drop(RAMBlock *rb, ram_addr_t offset,
+                           const unsigned long *confirmed, unsigned long npages)
 {
+    const size_t psize = qemu_real_host_page_size();
     const int page_bits = qemu_target_page_bits();
-    const size_t psize = qemu_ram_pagesize(rb);
+    unsigned long start, end;
 
-    /*
-     * Tell of all confirmed pages: also those that are not in the bitmap, or
-     * that stay there, will differ on the destination if the write that made
-     * them differ is one that the filter took out of KVM's log.
-     */
-    trace_free_page_filter_drop(rb->idstr, start >> page_bits,
-                                (end - start) >> page_bits);
-
-    start = ROUND_UP(start, psize);
-    end = ROUND_DOWN(end, psize);
-    if (start >= end) {
-        return 0;
+    for (start = find_first_bit(confirmed, npages); start < npages;
+         start = find_next_bit(confirmed, npages, end)) {
+        end = find_next_zero_bit(confirmed, npages, start);
+        trace_free_page_filter_drop(rb->idstr,
+                                    (offset + start * psize) >> page_bits,
+                                    (end - start) * psize >> page_bits);
     }
-    return ram_bitmap_drop(rb, start >> page_bits, (end - start) >> page_bits);
+}
+
+/* A page of the block's is dropped if all of the host's pages in it may be. */
+static uint64_t fpf_drop_whole(RAMBlock *rb, ram_addr_t offset,
+                               const unsigned long *confirmed,
+                               unsigned long npages)
+{
+    const size_t psize = qemu_real_host_page_size();
+    const int page_bits = qemu_target_page_bits();
+    const size_t size = qemu_ram_pagesize(rb);
+    const ram_addr_t end = offset + npages * psize;
+    uint64_t dropped = 0;
+
+    for (ram_addr_t at = ROUND_UP(offset, size); at + size <= end; at += size) {
+        unsigned long last = (at + size - offset) / psize;
+
+        if (find_next_zero_bit(confirmed, last, (at - offset) / psize) < last) {
+            continue;
+        }
+        dropped += ram_bitmap_drop(rb, at >> page_bits, size >> page_bits,
+                                   NULL);
+    }
+    return dropped;
 }
 
 /* KVMFprDropFunc, called with the bitmap locked, in an RCU critical section */
@@ -265,8 +288,8 @@ static void fpf_drop(void *host, const unsigned long *confirmed,
                      unsigned long npages)
 {
     const size_t psize = qemu_real_host_page_size();
-    unsigned long start, end;
-    uint64_t dropped = 0;
+    const int page_bits = qemu_target_page_bits();
+    uint64_t dropped;
     ram_addr_t offset;
     RAMBlock *rb = qemu_ram_block_from_host(host, false, &offset);
 
@@ -274,11 +297,13 @@ static void fpf_drop(void *host, const unsigned long *confirmed,
         return;
     }
     npages = MIN(npages, (rb->used_length - offset) / psize);
-    for (start = find_first_bit(confirmed, npages); start < npages;
-         start = find_next_bit(confirmed, npages, end)) {
-        end = find_next_zero_bit(confirmed, npages, start);
-        dropped += fpf_drop_run(rb, offset + start * psize,
-                                offset + end * psize);
+    if (trace_event_get_state_backends(TRACE_FREE_PAGE_FILTER_DROP)) {
+        fpf_trace_drop(rb, offset, confirmed, npages);
+    }
+    if (qemu_ram_pagesize(rb) == psize && psize >> page_bits == 1) {
+        dropped = ram_bitmap_drop(rb, offset >> page_bits, npages, confirmed);
+    } else {
+        dropped = fpf_drop_whole(rb, offset, confirmed, npages);
     }
     stat64_add(&fpf.dropped_pages, dropped);
 }

@@ -20,7 +20,6 @@
 
 #include "qemu/osdep.h"
 #include "qemu/bitmap.h"
-#include "qemu/range.h"
 #include "system/kvm.h"
 #include "system/kvm_int.h"
 #include "system/kvm_fpr.h"
@@ -48,41 +47,112 @@ static void kvm_fpr_foreach_slot(KVMState *s, KVMFprSlotFunc *func,
     }
 }
 
-/* Slots of all address spaces that overlap a range, each looked for once */
-typedef struct KVMFprSlots {
-    hwaddr start;
-    hwaddr end;
-    GPtrArray *slots;
-} KVMFprSlots;
+/* Bytes [start, end) of some address space */
+typedef struct KVMFprRange {
+    uint64_t start;
+    uint64_t end;
+} KVMFprRange;
 
-static void kvm_fpr_collect_slot(KVMSlot *slot, void *opaque)
+static bool kvm_fpr_touches(const KVMFprRange *range, uint64_t start,
+                            uint64_t size)
 {
-    KVMFprSlots *range = opaque;
+    return start < range->end && start + size > range->start;
+}
 
-    if (slot->start_addr < range->end &&
-        slot->start_addr + slot->memory_size > range->start) {
-        g_ptr_array_add(range->slots, slot);
+static void kvm_fpr_extend(KVMFprRange *range, uint64_t start, uint64_t size)
+{
+    range->start = MIN(range->start, start);
+    range->end = MAX(range->end, start + size);
+}
+
+typedef struct KVMFprSlot {
+    KVMSlot *slot;
+    bool aliased;
+} KVMFprSlot;
+
+/* What a report is about.  All slots are looked at twice for each report. */
+typedef struct KVMFprScope {
+    KVMFprRange report;
+    /* All addresses, and all of RAM, of the slots that the report is about */
+    KVMFprRange gpa;
+    KVMFprRange ram;
+    /* KVMFprSlot: those slots, and others in these ranges */
+    GArray *slots;
+    /* Those before this one end below the addresses that SET has reached. */
+    unsigned int first;
+} KVMFprScope;
+
+static bool kvm_fpr_in_report(const KVMFprScope *scope, const KVMSlot *slot)
+{
+    return slot->as_id == KVM_FPR_AS &&
+           kvm_fpr_touches(&scope->report, slot->start_addr, slot->memory_size);
+}
+
+static void kvm_fpr_extend_scope(KVMSlot *slot, void *opaque)
+{
+    KVMFprScope *scope = opaque;
+
+    if (kvm_fpr_in_report(scope, slot)) {
+        kvm_fpr_extend(&scope->gpa, slot->start_addr, slot->memory_size);
+        kvm_fpr_extend(&scope->ram, slot->ram_start_offset, slot->memory_size);
     }
 }
 
-typedef struct KVMFprAliasCheck {
-    const KVMSlot *slot;
-    bool aliased;
-} KVMFprAliasCheck;
-
-static void kvm_fpr_check_alias(KVMSlot *other, void *opaque)
+static void kvm_fpr_collect_slot(KVMSlot *slot, void *opaque)
 {
-    KVMFprAliasCheck *check = opaque;
-    const KVMSlot *slot = check->slot;
+    KVMFprScope *scope = opaque;
+    KVMFprSlot item = { .slot = slot };
 
-    if ((ranges_overlap(slot->start_addr, slot->memory_size,
-                        other->start_addr, other->memory_size) ||
-         ranges_overlap(slot->ram_start_offset, slot->memory_size,
-                        other->ram_start_offset, other->memory_size)) &&
-        (slot->start_addr - slot->ram_start_offset !=
-         other->start_addr - other->ram_start_offset ||
-         other->flags & KVM_MEM_READONLY)) {
-        check->aliased = true;
+    if (kvm_fpr_touches(&scope->gpa, slot->start_addr, slot->memory_size) ||
+        kvm_fpr_touches(&scope->ram, slot->ram_start_offset,
+                        slot->memory_size)) {
+        g_array_append_val(scope->slots, item);
+    }
+}
+
+typedef uint64_t KVMFprPlace(const KVMSlot *slot);
+
+static uint64_t kvm_fpr_gpa(const KVMSlot *slot)
+{
+    return slot->start_addr;
+}
+
+static uint64_t kvm_fpr_ram(const KVMSlot *slot)
+{
+    return slot->ram_start_offset;
+}
+
+static int kvm_fpr_compare(const void *a, const void *b, void *opaque)
+{
+    const KVMFprSlot *first = a, *second = b;
+    KVMFprPlace *place = opaque;
+    uint64_t pa = place(first->slot), pb = place(second->slot);
+
+    return pa < pb ? -1 : pa > pb;
+}
+
+/*
+ * Sort the slots by where they are, and compare every two that overlap there.
+ * Slots beside each other are not compared, however many there are.
+ */
+static void kvm_fpr_find_aliases(GArray *slots, KVMFprPlace *place)
+{
+    g_array_sort_with_data(slots, kvm_fpr_compare, place);
+    for (unsigned int i = 0; i < slots->len; i++) {
+        KVMFprSlot *a = &g_array_index(slots, KVMFprSlot, i);
+        uint64_t end = place(a->slot) + a->slot->memory_size;
+
+        for (unsigned int j = i + 1; j < slots->len; j++) {
+            KVMFprSlot *b = &g_array_index(slots, KVMFprSlot, j);
+            bool differ = a->slot->start_addr - a->slot->ram_start_offset !=
+                          b->slot->start_addr - b->slot->ram_start_offset;
+
+            if (place(b->slot) >= end) {
+                break;
+            }
+            a->aliased |= differ || b->slot->flags & KVM_MEM_READONLY;
+            b->aliased |= differ || a->slot->flags & KVM_MEM_READONLY;
+        }
     }
 }
 
@@ -107,16 +177,13 @@ static bool kvm_fpr_slot_is_ram(const KVMSlot *slot)
  * keep it from the destination.  So the guest must be able to write the memory
  * wherever it sees it.
  */
-static bool kvm_fpr_slot_usable(KVMState *s, const KVMSlot *slot)
+static bool kvm_fpr_slot_usable(const KVMFprSlot *item)
 {
-    KVMFprAliasCheck check = { .slot = slot };
+    const KVMSlot *slot = item->slot;
 
-    if (!slot->dirty_bmap || !(slot->flags & KVM_MEM_LOG_DIRTY_PAGES) ||
-        !kvm_fpr_slot_is_ram(slot)) {
-        return false;
-    }
-    kvm_fpr_foreach_slot(s, kvm_fpr_check_alias, &check);
-    return !check.aliased;
+    return !item->aliased && slot->dirty_bmap &&
+           slot->flags & KVM_MEM_LOG_DIRTY_PAGES &&
+           !(slot->flags & KVM_MEM_READONLY) && kvm_fpr_slot_is_ram(slot);
 }
 
 /*
@@ -130,25 +197,41 @@ static void kvm_fpr_forget(KVMSlot *slot, hwaddr gpa,
     hwaddr from = MAX(gpa, slot->start_addr);
     hwaddr to = MIN(gpa + npages * psize,
                     slot->start_addr + slot->memory_size);
-    unsigned long start, end, last;
 
-    if (!slot->dirty_bmap || from >= to) {
-        return;
+    if (slot->dirty_bmap && from < to) {
+        kvm_fpr_clear_pages(slot->dirty_bmap, (from - slot->start_addr) / psize,
+                            confirmed, (from - gpa) / psize,
+                            (to - from) / psize);
     }
-    last = (to - gpa) / psize;
-    for (start = find_next_bit(confirmed, last, (from - gpa) / psize);
-         start < last; start = find_next_bit(confirmed, last, end)) {
-        end = find_next_zero_bit(confirmed, last, start);
-        bitmap_clear(slot->dirty_bmap,
-                     (gpa + start * psize - slot->start_addr) / psize,
-                     end - start);
+}
+
+/* The same in all slots, which are sorted by their addresses */
+static void kvm_fpr_forget_all(KVMFprScope *scope, hwaddr gpa,
+                               const unsigned long *confirmed,
+                               unsigned long npages)
+{
+    hwaddr end = gpa + npages * qemu_real_host_page_size();
+    KVMSlot *slot = g_array_index(scope->slots, KVMFprSlot, scope->first).slot;
+
+    /* One of them has these pages. */
+    while (slot->start_addr + slot->memory_size <= gpa) {
+        slot = g_array_index(scope->slots, KVMFprSlot, ++scope->first).slot;
+    }
+    for (unsigned int i = scope->first; i < scope->slots->len; i++) {
+        slot = g_array_index(scope->slots, KVMFprSlot, i).slot;
+        if (slot->start_addr >= end) {
+            break;
+        }
+        kvm_fpr_forget(slot, gpa, confirmed, npages);
     }
 }
 
 /* Called with the memory slots locked */
-static int kvm_fpr_set_slot(KVMState *s, KVMSlot *slot, KVMFprReport *report,
-                            const GPtrArray *range, KVMFprDropFunc *drop)
+static int kvm_fpr_set_slot(KVMState *s, KVMFprScope *scope,
+                            const KVMFprSlot *item, KVMFprReport *report,
+                            KVMFprDropFunc *drop)
 {
+    KVMSlot *slot = item->slot;
     size_t psize = qemu_real_host_page_size();
     hwaddr start = MAX(report->base + report->first * psize, slot->start_addr);
     hwaddr end = MIN(report->base + report->end * psize,
@@ -159,7 +242,7 @@ static int kvm_fpr_set_slot(KVMState *s, KVMSlot *slot, KVMFprReport *report,
 
     bitmap_copy_with_src_offset(report->part, report->free,
                                 (start - report->base) / psize, npages);
-    if (bitmap_empty(report->part, npages) || !kvm_fpr_slot_usable(s, slot)) {
+    if (bitmap_empty(report->part, npages) || !kvm_fpr_slot_usable(item)) {
         return 0;
     }
     bitmap_zero(report->confirmed, npages);
@@ -184,10 +267,7 @@ static int kvm_fpr_set_slot(KVMState *s, KVMSlot *slot, KVMFprReport *report,
         return ret;
     }
 
-    for (unsigned int i = 0; i < range->len; i++) {
-        kvm_fpr_forget(g_ptr_array_index(range, i), start, report->confirmed,
-                       npages);
-    }
+    kvm_fpr_forget_all(scope, start, report->confirmed, npages);
     drop(slot->ram + (start - slot->start_addr), report->confirmed, npages);
     return 0;
 }
@@ -224,22 +304,29 @@ int kvm_fpr_set_bitmap(KVMFprReport *report, KVMFprDropFunc *drop)
 {
     KVMState *s = kvm_state;
     size_t psize = qemu_real_host_page_size();
-    g_autoptr(GPtrArray) slots = g_ptr_array_new();
-    KVMFprSlots range = {
-        .start = report->base + report->first * psize,
-        .end = report->base + report->end * psize,
+    g_autoptr(GArray) slots = g_array_new(false, false, sizeof(KVMFprSlot));
+    KVMFprScope scope = {
+        .report = {
+            report->base + report->first * psize,
+            report->base + report->end * psize,
+        },
+        .gpa = { UINT64_MAX, 0 },
+        .ram = { UINT64_MAX, 0 },
         .slots = slots,
     };
     int ret = 0;
 
     RCU_READ_LOCK_GUARD();
     kvm_slots_lock();
-    kvm_fpr_foreach_slot(s, kvm_fpr_collect_slot, &range);
+    kvm_fpr_foreach_slot(s, kvm_fpr_extend_scope, &scope);
+    kvm_fpr_foreach_slot(s, kvm_fpr_collect_slot, &scope);
+    kvm_fpr_find_aliases(slots, kvm_fpr_ram);
+    kvm_fpr_find_aliases(slots, kvm_fpr_gpa);
     for (unsigned int i = 0; i < slots->len; i++) {
-        KVMSlot *slot = g_ptr_array_index(slots, i);
+        KVMFprSlot *item = &g_array_index(slots, KVMFprSlot, i);
 
-        if (slot->as_id == KVM_FPR_AS) {
-            int err = kvm_fpr_set_slot(s, slot, report, slots, drop);
+        if (kvm_fpr_in_report(&scope, item->slot)) {
+            int err = kvm_fpr_set_slot(s, &scope, item, report, drop);
 
             /* A slot that is newer than the epoch does not spoil the others. */
             ret = err ?: ret;

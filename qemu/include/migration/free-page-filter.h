@@ -12,6 +12,7 @@
 #include "exec/hwaddr.h"
 #include "monitor/monitor.h"
 #include "qapi/qapi-types-free-page-filter.h"
+#include "system/kvm_fpr.h"
 
 /* For the device that receives hints */
 
@@ -210,10 +211,11 @@ void ram_bitmap_unlock(void);
  * @rb: block that the migration has a bitmap of
  * @start: first page
  * @npages: number of pages
+ * @which: bit n says whether page @start + n is meant; NULL for all of them
  *
  * Called with the bitmap locked.  Returns how many of them were in the set.
  */
 uint64_t ram_bitmap_drop(RAMBlock *rb, unsigned long start,
-                         unsigned long npages);
+                         unsigned long npages, const unsigned long *which);
 
 #endif

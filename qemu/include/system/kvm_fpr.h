@@ -6,6 +6,7 @@
 #ifndef SYSTEM_KVM_FPR_H
 #define SYSTEM_KVM_FPR_H
 
+#include "qemu/bitmap.h"
 #include "exec/hwaddr.h"
 
 /**
@@ -41,6 +42,39 @@ typedef struct KVMFprReport {
  */
 typedef void KVMFprDropFunc(void *host, const unsigned long *confirmed,
                             unsigned long npages);
+
+/**
+ * kvm_fpr_clear_pages: clear what one bitmap names in another one
+ * @map: the bitmap that is changed
+ * @first: its bit for the first page
+ * @pages: the bitmap that names pages; NULL for all of them
+ * @from: its bit for the first page
+ * @npages: number of pages
+ *
+ * This goes word by word, however scattered the pages are.  Returns how many
+ * bits were set in @map.
+ */
+static inline unsigned long kvm_fpr_clear_pages(unsigned long *map,
+                                                unsigned long first,
+                                                const unsigned long *pages,
+                                                unsigned long from,
+                                                unsigned long npages)
+{
+    unsigned long cleared = 0, len;
+
+    for (unsigned long n = 0; n < npages; n += len) {
+        unsigned long to_bit = (first + n) % BITS_PER_LONG;
+        unsigned long bit = (from + n) % BITS_PER_LONG;
+        unsigned long *word = &map[BIT_WORD(first + n)];
+        unsigned long gone = pages ? pages[BIT_WORD(from + n)] >> bit : ~0UL;
+
+        len = MIN(npages - n, BITS_PER_LONG - MAX(to_bit, bit));
+        gone = (gone & BITMAP_LAST_WORD_MASK(len)) << to_bit & *word;
+        *word ^= gone;
+        cleared += ctpopl(gone);
+    }
+    return cleared;
+}
 
 /**
  * kvm_fpr_blocked: why this machine cannot use the filter
