@@ -16,7 +16,7 @@
  * there for whoever opens the port, and the agent is there when it has answered
  * all that it was asked.  At the beginning of a migration, one that owes an
  * answer gets another such request: the first may have been lost with a guest
- * that booted anew.
+ * that booted again.
  *
  * The guest is not trusted, and not waited for but before the first page is
  * sent and before it is decided whether the guest is stopped, for a bounded
@@ -63,7 +63,7 @@ OBJECT_DECLARE_SIMPLE_TYPE(FreePageAgent, FREE_PAGE_AGENT)
 #define FPA_WAIT_FIRST_MS 1000
 #define FPA_WAIT_LAST_MS 100
 
-/* Nobody should wait for longer for a guest that does not answer */
+/* The longest wait that may be set */
 #define FPA_MAX_MS 10000
 
 /* The sooner it is known what was freed, the less of it is sent. */
@@ -82,26 +82,26 @@ struct FreePageAgent {
     CharFrontend chr;
     IOThread *iothread;
     NotifierWithReturn precopy;
-    /* Has the object's own thread call fpa_work() */
+    /* Makes the object's own thread call fpa_work() */
     QEMUBH *work;
 
     /* Protects what follows, for a few instructions at a time */
     QemuMutex lock;
     /* For fpa_work(): the epoch for which the agent is to be asked, or 0 */
     uint64_t wanted_epoch;
-    /* The same: whether it is there */
+    /* The same: the agent is to be asked whether it is there */
     bool probe;
-    /* The same: there is another peer, or none */
+    /* The same: the chardev has got another peer, or has lost its peer */
     bool new_peer;
-    /* The same: the migration is over */
+    /* The same: the migration has ended */
     bool over;
-    /* One goes on */
+    /* A migration goes on */
     bool migrating;
     /* The agent was asked and has not answered yet */
     bool owes;
     /* In this migration it is asked, and worth waiting for */
     bool present;
-    /* The agent does not even read what it is asked */
+    /* The agent does not read its requests */
     bool stuck;
     FreePageBudget budget;
 
@@ -151,7 +151,7 @@ static uint64_t fpa_max_pages(void)
     return ROUND_UP(DIV_ROUND_UP(end, qemu_real_host_page_size()), 64);
 }
 
-/* What comes from now on answers this request. */
+/* From now on, expect the answer to this request. */
 static void fpa_expect(FreePageAgent *fpa, uint64_t epoch)
 {
     const struct wire_expect expect = {
@@ -167,7 +167,7 @@ static void fpa_expect(FreePageAgent *fpa, uint64_t epoch)
     fpa->expecting = true;
 }
 
-/* A report is of no more use, and no other is asked for. */
+/* Give up the report that is expected, and ask for no other. */
 static void fpa_discard(FreePageAgent *fpa)
 {
     timer_del(fpa->again);
@@ -177,7 +177,7 @@ static void fpa_discard(FreePageAgent *fpa)
     }
 }
 
-/* Ask for another one in a while, if the migration lasts as long. */
+/* Ask for another report in a while, if the migration lasts as long. */
 static void fpa_rest(FreePageAgent *fpa)
 {
     if (fpa->interval_ms) {
@@ -187,7 +187,7 @@ static void fpa_rest(FreePageAgent *fpa)
     }
 }
 
-/* Nothing more comes of what is expected. */
+/* The answer that was expected has ended. */
 static void fpa_end(FreePageAgent *fpa, enum wire_status status)
 {
     const uint64_t epoch = fpa->epoch;

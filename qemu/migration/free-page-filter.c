@@ -33,7 +33,7 @@
  * - The last sync, when the guest is stopped, ends the epoch like any other,
  *   and no epoch begins while the guest does not run.
  *
- * A confirmed page that stays in the bitmap is merely sent in vain.  So is a
+ * A confirmed page that stays in the bitmap is only sent for nothing.  So is a
  * hinted page that the guest has zeroed when its driver took it out of the
  * allocator (Linux with init_on_alloc=1): it was written after ARM.
  *
@@ -94,10 +94,10 @@
  */
 #define FPF_NEAR 4
 
-/* How soon a cancelled migration is noticed that waits for a report */
+/* How soon a wait for a report notices that the migration was cancelled */
 #define FPF_WAIT_STEP_MS 50
 
-/* How soon SET tries again to have a bitmap that nobody gave it */
+/* How soon SET tries again to lock the bitmap */
 #define FPF_TRY_MS 5
 
 static struct {
@@ -117,9 +117,9 @@ static struct {
     /* For how many ms they are worth waiting for */
     uint32_t wait_first_ms;
     uint32_t wait_last_ms;
-    /* One was waited for in vain, and none has come as soon since */
+    /* A report was waited for and did not come in time, and none has since */
     bool late;
-    /* How many pages were dropped when a report had ended */
+    /* How many pages had been dropped when the last report ended */
     uint64_t accounted_pages;
     /* Hints are used as without the filter */
     bool stock;
@@ -128,7 +128,7 @@ static struct {
     unsigned int nr_hints;
     KVMFprReport report;
 
-    /* The migration thread does not have the bitmap_mutex for a while */
+    /* The migration thread has unlocked the bitmap_mutex for a while */
     QemuCond gave_way;
     /* A SET is over, or was given up; how often that was */
     QemuCond flushed;
@@ -588,7 +588,7 @@ bool free_page_filter_waits(void)
     return qatomic_read(&fpf.flushing) && get_clock() >= fpf.send_until;
 }
 
-/* One SET has its turn, and is not waited for where it needs none any more. */
+/* Wait until one SET had its turn, or no SET wants one any more. */
 static void fpf_give_way(void)
 {
     int64_t end, start = get_clock();
@@ -632,7 +632,7 @@ uint64_t free_page_filter_pending_exact(uint64_t remaining)
     if (!fpf.wait_last_ms) {
         return remaining;
     }
-    /* There may be many short rounds: do not wait in vain in each of them. */
+    /* Rounds may be short and many: do not wait in each of them for nothing. */
     if (!fpf.late) {
         fpf_wait_reports(fpf.wait_last_ms);
     }

@@ -148,7 +148,7 @@ void free_page_filter_end_epoch(void);
 /**
  * free_page_filter_before_pages: wait, for a bounded time, before sending pages
  *
- * A page that is sent before it is reported free was sent in vain.  So this
+ * A page that is sent and reported free later need not have been sent.  So this
  * waits for the first report, the first time in a migration, and always for
  * hints and reports that came and are not yet used.  Called by the migration
  * thread without the BQL, which the device needs that brings the report, and
@@ -176,9 +176,10 @@ bool free_page_filter_waits(void);
  * the guest could be stopped: where that is near, wait for it, for a bounded
  * time.  The first time that it is so little, ask for one more pass.  In it
  * the pages that the report did not drop are sent while the guest still runs,
- * so that it stands still only for what it wrote meanwhile.  Once in a
- * migration, for it may be by chance that so little was left.  Reports are not
- * waited for after one did not come in time, until one does.
+ * so that it stands still only for what it wrote meanwhile.  This
+ * is done once in a migration, for it may be by chance that so little was left.
+ * After a report that did not come in time, no report is waited for until one
+ * comes in time again.
  * Called like free_page_filter_before_pages(), after a bitmap sync.
  *
  * Returns what is still to be sent now.
