@@ -3,6 +3,7 @@
 
 import contextlib
 import dataclasses
+import time
 from pathlib import Path
 from typing import Any, Callable, Optional, Union
 
@@ -18,10 +19,11 @@ from .migration_control import start_migration, uri_of, wait_completed, wait_loa
 from .migration_run import Run
 from .outside_filter import start_outside_filter
 from .stage import Stage, time_limit
-from .verification import check_consoles, check_crashed, compare_ram, lost_pages, resume_and_check
+from .verification import boot_and_check, check_consoles, check_crashed, compare_ram, lost_pages, resume_and_check
 
 SECONDS_FOR_REPORT = 120.0
 MAX_GROWTH_MIB = 64
+EARLY = 0.3  # seconds after its QEMU is there, a guest has hardly begun to boot
 
 
 def start_agent(run: Run, settings: QemuSettings, directory: Path,
@@ -106,14 +108,22 @@ def start_guests(run: Run, settings: QemuSettings, directory: Path,
         stack.enter_context(feature.around(directory, settings.guest_mib))
     if run.agent in CRASHES:
         settings = dataclasses.replace(settings, append=f"{settings.append} {CRASHES[run.agent]}")
-    source = GuestQemu(settings, run.guest(), directory / "source", agent=agent)
-    stack.callback(source.end)
     destination = GuestQemu(settings, run.guest(), directory / "destination", incoming=True)
     stack.callback(destination.end)
+    source = GuestQemu(settings, run.guest(), directory / "source", agent=agent)
+    stack.callback(source.end)
+    if run.early():
+        time.sleep(EARLY)
+        return source, destination
     source.port.wait_for("ready")
     for feature in run.features:
         feature.ready(source)
     return source, destination
+
+
+def ask_about_memory(source: GuestQemu) -> tuple[int, int, int]:
+    """Where the guest's clock is, and how many bytes of its memory are not free, and are."""
+    return source.port.wall_clock(), source.port.needed_bytes(), source.port.free_bytes()[0]
 
 
 def migrate(run: Run, settings: QemuSettings, directory: Path,
@@ -127,9 +137,7 @@ def migrate(run: Run, settings: QemuSettings, directory: Path,
         agent = start_agent(run, settings, directory, stack)
         source, destination = start_guests(run, settings, directory, stack, agent and directory / "agent")
 
-        wall_clock = source.port.wall_clock()
-        needed = source.port.needed_bytes()
-        free, _ = source.port.free_bytes()
+        wall_clock, needed, free = (0, 0, 0) if run.early() else ask_about_memory(source)
         stage.enter("migrating")
         memory = resident_mib(source.pid)
         if run.workload == RACE_WORKLOAD:
@@ -153,7 +161,7 @@ def migrate(run: Run, settings: QemuSettings, directory: Path,
         if run.agent in CRASHES:
             checks, lost, held = check_crashed(source), 0, 0
         else:
-            checks = resume_and_check(destination)
+            checks = (boot_and_check if run.early() else resume_and_check)(destination)
             lost = lost_pages(run, checks)
             # The guest has gone on counting, with what it remembers of the source.
             held = max(0, free - destination.port.free_bytes()[1])

@@ -30,6 +30,10 @@ class Run:
         """Why the filter has to be off, if it has to."""
         return next((feature.blocked for feature in self.features if feature.blocked), "")
 
+    def early(self) -> bool:
+        """Whether it is migrated before it has an agent, or anything else."""
+        return any(feature.early for feature in self.features)
+
     def stays(self) -> bool:
         """Whether the guest goes on at the source."""
         return any(feature.snapshot or feature.cancelled for feature in self.features)

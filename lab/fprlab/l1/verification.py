@@ -95,6 +95,13 @@ def resume_and_check(destination: GuestQemu) -> list[Verified]:
     return check_twice(destination, tag)
 
 
+def boot_and_check(destination: GuestQemu) -> list[Verified]:
+    """Let a guest that has hardly begun to boot go on, and check twice as soon as it can."""
+    destination.qmp.execute("cont")
+    destination.port.wait_for("ready")
+    return check_twice(destination, destination.port.send("verify"))
+
+
 def check_crashed(source: GuestQemu) -> list[Verified]:
     """A guest that has crashed checks nothing, which leaves the comparison of its RAM."""
     if not source.trouble():

@@ -72,6 +72,7 @@ class Feature:
     reports: bool = False  # the guest's agent is asked for reports, whatever the mode
     blocked: str = ""  # why there is no filter with it
     snapshot: bool = False  # the guest goes on at the source, from where the destination begins
+    early: bool = False  # the migration begins when the guest has hardly begun to boot
     cancelled: bool = False  # the migration is cancelled, once the filter has been looked at
     excludes: tuple[str, ...] = ()  # names of features that QEMU does not combine with it
 
