@@ -4,11 +4,14 @@
 # Functions that configure and build QEMU as the lab uses it. Source it after debian.sh.
 
 cc=gcc
+# A disk of contrib/, for which --enable-tools is needed
+backend=contrib/vhost-user-blk/vhost-user-blk
 # What a machine without a display, disks or network cards asks for.
 firmware=(/usr/share/seabios/bios-256k.bin /usr/share/qemu/{kvmvapic,linuxboot_dma,pvh}.bin)
 options=(--target-list=x86_64-softmmu --without-default-features
 	--enable-system --enable-kvm --enable-tcg --enable-fdt=system --enable-attr --enable-virtfs
-	--enable-vhost-kernel --enable-vhost-net --enable-replication
+	--enable-vhost-kernel --enable-vhost-net --enable-vhost-user --enable-replication
+	--enable-tools
 	--enable-trace-backends=log --disable-debug-info
 	--disable-docs --disable-download --disable-install-blobs)
 
@@ -63,6 +66,6 @@ configure_qemu()
 # warnings with a newer compiler, ours may not.
 make_qemu()
 {
-	PYTHONPATH=$1/meson run_logged "$3" make -C "$2" -j"$(nproc)" qemu-system-x86_64 &&
+	PYTHONPATH=$1/meson run_logged "$3" make -C "$2" -j"$(nproc)" qemu-system-x86_64 "$backend" &&
 		! grep -E '(free-page|kvm[-_]fpr|/wire).*warning:' "$3" >&2
 }

@@ -105,7 +105,7 @@ def start_guests(run: Run, settings: QemuSettings, directory: Path,
     """A source whose guest is ready and which asks an agent, if not the guest's own, and a
     destination; the stack ends them."""
     for feature in run.features:
-        stack.enter_context(feature.around(directory, settings.guest_mib))
+        stack.enter_context(feature.around(directory, settings.guest_mib, Path(settings.binary).parent))
     if run.agent in CRASHES:
         settings = dataclasses.replace(settings, append=f"{settings.append} {CRASHES[run.agent]}")
     destination = GuestQemu(settings, run.guest(), directory / "destination", incoming=True)

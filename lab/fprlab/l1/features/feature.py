@@ -42,7 +42,7 @@ def found_nothing(_: Any) -> str:
     return ""
 
 
-def nothing_around(_directory: Path, _mib: int) -> ContextManager[None]:
+def nothing_around(_directory: Path, _mib: int, _programs: Path) -> ContextManager[None]:
     """The default of a hook that lasts as long as the guest lives."""
     return contextlib.nullcontext()
 
@@ -59,7 +59,8 @@ class Feature:
     accel: str = ""    # what follows the accelerator's name
     append: str = ""   # words for the guest's kernel command line
     modules: tuple[str, ...] = ()  # that the guest needs for it
-    around: Callable[[Path, int], ContextManager[None]] = nothing_around  # lasts as long as the guest; (directory, MiB)
+    # Lasts as long as the guest; (directory, MiB, where QEMU's programs are)
+    around: Callable[[Path, int, Path], ContextManager[None]] = nothing_around
     ready: Callable[[Side], None] = nothing  # with the source, when its guest is ready
 
     capabilities: tuple[str, ...] = ()

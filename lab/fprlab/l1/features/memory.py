@@ -51,7 +51,7 @@ def mapping_kib(side: Side, *keys: str) -> int:
 
 
 @contextlib.contextmanager
-def reserved_huge_pages(_directory: Path, guest_mib: int) -> Iterator[None]:
+def reserved_huge_pages(_directory: Path, guest_mib: int, _programs: Path) -> Iterator[None]:
     """Reserve huge pages for both ends."""
     wanted = 2 * guest_mib * MIB // HUGE
     for room in MAKING_ROOM:
@@ -86,7 +86,7 @@ def check_huge_pages(ends: Ends) -> str:
 
 
 @contextlib.contextmanager
-def always_thp(_directory: Path, _guest_mib: int) -> Iterator[None]:
+def always_thp(_directory: Path, _guest_mib: int, _programs: Path) -> Iterator[None]:
     """Anonymous memory comes in huge pages wherever it can."""
     before = re.search(r"\[(\w+)\]", THP.read_text(encoding="ascii"))
     assert before
@@ -221,7 +221,7 @@ def dynamic_memslots_arguments(directory: Path, incoming: bool) -> Sequence[str]
 
 
 @contextlib.contextmanager
-def shared_file(_directory: Path, _guest_mib: int) -> Iterator[None]:
+def shared_file(_directory: Path, _guest_mib: int, _programs: Path) -> Iterator[None]:
     """A file that both ends map."""
     SHARED_FILE.unlink(missing_ok=True)
     try:
