@@ -534,11 +534,14 @@ static int64_t checked_done(uint64_t epoch, bool complete)
 	unsigned int i;
 
 	MUST(epoch && !object.lock.held && won >= 0);
-	if (epoch != fpf.epoch || world.hurried)
+	if (epoch != fpf.epoch)
+		return won;
+	MUST(!fpf.nr_hints);
+	/* Who is in a hurry gives up what it cannot hand over: it is sent. */
+	if (fpf.hurry)
 		return won;
 	for (i = 0; i < world.nr_named; i++)
 		MUST(find_first_bit(world.named[i].bits, WIRE_CHUNK_PAGES) == WIRE_CHUNK_PAGES);
-	MUST(!fpf.nr_hints);
 	return won;
 }
 
@@ -582,8 +585,10 @@ static void sync_bitmap(struct input *input)
 
 	/* Rounds last for longer than it takes to have a budget again. */
 	world.now_ms += 1000;
-	/* The object copes with a sync that does not end the epoch. */
-	if (how != 0xff)
+	/* Every sync ends the epoch. The object copes with one that does not, once it has asked. */
+	if (how == 0xff)
+		work();
+	else
 		free_page_filter_end_epoch();
 	if (how == 0xfe)
 		data.reason = PRECOPY_NOTIFY_SETUP;
