@@ -40,15 +40,15 @@ kvm_fpr_tracked_word(const struct kvm_memory_slot *slot, unsigned long i)
  * touched bits, so of a write that happens meanwhile one or the other side
  * sees the mark.
  *
- * Within kvm->srcu: ARM waits for whoever finds no T where there just came to
- * be one, as for whoever marked T before it was zeroed.
+ * The caller is within kvm->srcu.  ARM waits for those who found no T just before
+ * it was published, as it does for those who marked T before it was zeroed.
  */
 static inline void kvm_fpr_touch(const struct kvm_memory_slot *slot,
 				 unsigned long rel_gfn)
 {
 	struct kvm_fpr_touched *touched;
 
-	/* All that it costs where nobody arms. */
+	/* Where nobody arms, this test is all that it costs. */
 	if (likely(!data_race(slot->fpr.touched)))
 		return;
 
@@ -59,7 +59,7 @@ static inline void kvm_fpr_touch(const struct kvm_memory_slot *slot,
 	smp_mb__after_atomic();
 }
 
-/* The memslot @new is what becomes of @old; either may be NULL. */
+/* Called when the memslot @old becomes @new; either may be NULL. */
 static inline void kvm_fpr_prepare_memslot(const struct kvm_memory_slot *old,
 					   struct kvm_memory_slot *new)
 {
@@ -70,7 +70,7 @@ static inline void kvm_fpr_prepare_memslot(const struct kvm_memory_slot *old,
 void kvm_fpr_free_memslot(struct kvm_memory_slot *slot);
 void kvm_fpr_destroy_vm(struct kvm *kvm);
 
-/* Called under slots_lock when a memslot began to log dirty pages, or ceased to. */
+/* Called under slots_lock when a memslot began to log dirty pages, or ended it. */
 static inline void kvm_fpr_account_logging(struct kvm *kvm)
 {
 	kvm->stat.generic.fpr.memslots_logging =

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Free page filter: what struct kvm and struct kvm_memory_slot hold of it.  Apart
- * from kvm_fpr.h, which needs both.
+ * Free page filter: what struct kvm and struct kvm_memory_slot hold of it.  It is
+ * separate from kvm_fpr.h, which needs both of them.
  */
 #ifndef __KVM_FPR_TYPES_H
 #define __KVM_FPR_TYPES_H
@@ -14,9 +14,9 @@
 /**
  * struct kvm_fpr_drain - waits for the readers of kvm->srcu
  * @work:	does the waiting; without a function until the VM is first armed
- * @wait:	where those are who want it done
- * @wanted:	how often that was
- * @done:	what @wanted was when the last wait that is over began
+ * @wait:	where the callers of ARM sleep
+ * @wanted:	how many waits were asked for
+ * @done:	what @wanted was when the last wait began that has ended
  */
 struct kvm_fpr_drain {
 	struct work_struct work;
@@ -48,8 +48,8 @@ struct kvm_fpr_touched;
 /**
  * struct kvm_fpr_memslot - the free page filter's part of a memslot
  * @touched:	T; NULL until the memslot is armed for the first time, then the
- *		same until it ceases to log; changed under slots_lock, followed
- *		from within kvm->srcu
+ *		same until logging ends; changed under slots_lock, followed
+ *		within kvm->srcu
  */
 struct kvm_fpr_memslot {
 	struct kvm_fpr_touched *touched;
@@ -61,14 +61,14 @@ struct kvm_fpr_memslot {
  * @memslots_logging:	memslots that log dirty pages now
  * @epochs_armed:	KVM_FPR_ARM that completed
  * @pages_reported:	pages that reports of a current epoch named
- * @pages_touched:	of those, not confirmed since they were written after
- *			ARM, or were no candidates
+ * @pages_touched:	of those, pages not confirmed because they were written
+ *			after ARM, or were not candidates
  * @pages_filtered:	bits cleared in dirty bitmaps
  * @pages_confirmed:	pages whose content is disposable
  *
  * Pages are counted once for every report; touched and filtered ones once for
- * every address space, too, and so are memslots.  Written under slots_lock, for
- * others to look at: the filter itself reads none of them.
+ * every address space, too, and so are memslots.  All are written under
+ * slots_lock; the filter itself reads none of them.
  */
 struct kvm_fpr_stats {
 	u64 armed;
@@ -88,7 +88,7 @@ struct kvm_fpr_stats {
 	.name = "fpr_" #stat,						\
 }
 
-/* To stand in front of other descriptors. */
+/* The last comma is for the descriptors that follow. */
 #define KVM_FPR_STATS()							\
 	KVM_FPR_STATS_DESC(INSTANT, armed),				\
 	KVM_FPR_STATS_DESC(INSTANT, memslots_logging),			\

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Free page filter: drop pages that the guest reported free from the dirty
+ * Free page filter: take pages that the guest reported free out of the dirty
  * log.
  *
  * A memslot that logs dirty pages gets another bitmap of the same size when it
@@ -12,8 +12,8 @@
  * KVM_CLEAR_DIRTY_LOG know nothing of all this.
  *
  * Everything here runs under slots_lock, as do the two ioctls above and every
- * change of a memslot.  Only marking a page (kvm_fpr_touch()) does not, nor ARM
- * while it waits for those who are about to.
+ * change of a memslot.  There are two exceptions: marking a page (kvm_fpr_touch()),
+ * and the wait in ARM for those who are about to mark one.
  *
  * Documentation/virt/kvm/free-page-filter.rst argues why no write is lost.
  */
@@ -39,7 +39,7 @@
 #define FPR_SUPPORTED_FLAGS	(KVM_FPR_CAP_CONFIRM | KVM_FPR_CAP_FOREIGN | \
 				 KVM_FPR_CAP_CANDIDATES)
 
-/* Pages of one chunk: slots_lock is dropped between chunks. */
+/* Pages of one chunk: slots_lock is released between chunks. */
 #define FPR_CHUNK_PAGES		(PAGE_SIZE * BITS_PER_BYTE)
 #define FPR_CHUNK_LONGS		(FPR_CHUNK_PAGES / BITS_PER_LONG)
 /* Bits of a chunk's bitmap with its spare words, see struct fpr_chunk. */
@@ -48,7 +48,7 @@
 /* Words of a bitmap worked on between two offers to reschedule. */
 #define FPR_RESCHED_LONGS	(SZ_32K / sizeof(long))
 
-/* For how long a drain is not interrupted: many times what it takes if no vCPU waits. */
+/* How long signals leave a drain alone: far longer than it takes if no vCPU waits. */
 #define FPR_DRAIN_JIFFIES	HZ
 
 /*
@@ -71,9 +71,9 @@ struct fpr_chunk {
 static atomic64_t fpr_nr_epochs = ATOMIC64_INIT(0);
 
 /*
- * Epochs are numbered from a random number on: a report that belongs to one of
- * another host, or from before KVM was loaded again, waits in some buffer of a
- * migrated guest and must not be taken for one of ours.  Below 2^52, for JSON.
+ * Epochs are numbered from a random number on.  A migrated guest may still have
+ * a report for an epoch of another host, or of this one before KVM was reloaded,
+ * which must not be taken for one of ours.  Below 2^52, which JSON can hold.
  */
 static u64 fpr_epoch(u64 random, u64 nr)
 {
@@ -148,11 +148,11 @@ static bool fpr_can_arm(const struct kvm_memory_slot *slot)
 }
 
 /*
- * Whether T of @slot tells the writes since the last ARM began, and tells them of
- * the gfns that the slot has now.  Each ARM begins with all there are of T, and T
- * goes when logging ends, so a slot that was created, or whose logging was switched
- * on, after ARM has none.  A slot that moved keeps it, but a report names other
- * pages of that slot.
+ * Whether T of @slot has all writes since the last ARM began, and has them for the
+ * gfns of the slot now.  ARM gives every slot a T that can have one, and T is freed
+ * when logging ends.  So a slot has none if it was created, or its logging switched
+ * on, after ARM.  A slot that has moved keeps T, but a gfn in a report now means
+ * another page of that slot.
  */
 static bool fpr_takes_part(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
@@ -186,9 +186,9 @@ static void fpr_fill_touched(struct kvm_memory_slot *slot, unsigned long word)
 }
 
 /*
- * Let others have mmu_lock, which is held for writing, if they want it.  What
- * was protected is flushed before: of a huge page more than its dirty logging
- * may be gone, and with the lock free others rely on what the SPTE says.
+ * Let others have mmu_lock, which is held for writing, if they want it.  The TLBs
+ * are flushed before: others rely on what an SPTE says once the lock is free, and
+ * that of a huge page may have lost more than its dirty status.
  */
 static void fpr_yield(struct kvm *kvm)
 {
@@ -211,13 +211,13 @@ static void fpr_yield(struct kvm *kvm)
  * @slot: the memslot, which logs dirty pages
  *
  * A page whose bit in D is clear is protected already: GET, CLEAR and
- * SET_BITMAP leave no writable page behind without its bit, and a fault
- * handler that made a page writable and did not yet set the bit either is
- * still to set the bit in T, or was waited for (see fpr_finish_epoch()).  A
- * page whose bit in T is set is not filtered, whatever is written to it.
+ * SET_BITMAP leave no writable page behind without its bit.  A fault handler
+ * that made a page writable and has not set its bit in D yet either sets the
+ * bit in T later, or was waited for (see fpr_finish_epoch()).  A page whose
+ * bit in T is set is not filtered, whatever is written to it.
  *
  * Context: slots_lock held, mmu_lock not.  The caller flushes the TLBs; what was
- * protected before mmu_lock was let go of in between has been flushed.
+ * protected before mmu_lock was yielded in between has been flushed.
  */
 void kvm_fpr_protect_dirty(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
@@ -250,7 +250,7 @@ static void fpr_set_epoch(struct kvm *kvm, u64 epoch, u64 arming)
 
 /*
  * From here on, what is allocated and accounted is charged to the VM, whoever
- * calls.  Returns what fpr_charge_caller() is to be given.
+ * calls.  Returns the argument for fpr_charge_caller().
  */
 static struct mem_cgroup *fpr_charge_vm(struct kvm *kvm)
 {
@@ -287,7 +287,7 @@ static void fpr_free_touched(struct kvm_fpr_touched *list)
 	}
 }
 
-/* A T for each memslot that can be armed and never was, as a list; or -ENOMEM. */
+/* Make a list with a T for each memslot that can be armed and has none; or -ENOMEM. */
 static int fpr_alloc_all_touched(struct kvm *kvm, struct kvm_fpr_touched **list)
 {
 	struct kvm_fpr_touched *touched;
@@ -309,9 +309,9 @@ static int fpr_alloc_all_touched(struct kvm *kvm, struct kvm_fpr_touched **list)
 }
 
 /*
- * From here on whoever marks a page dirty marks T as well.  One that looked just
- * before, and found no T, is in a read section of kvm->srcu that ARM waits for:
- * it is to T as if it had marked it just before it was zeroed.
+ * From here on whoever marks a page dirty marks T as well.  Those who looked just
+ * before, and found no T, are in a read section of kvm->srcu that ARM waits for,
+ * and are no different from those who marked T just before it was zeroed.
  */
 static void fpr_publish(struct kvm_fpr_touched *list)
 {
@@ -322,7 +322,7 @@ static void fpr_publish(struct kvm_fpr_touched *list)
 }
 
 /**
- * kvm_fpr_free_memslot - free T of a memslot that ceases to log
+ * kvm_fpr_free_memslot - free T of a memslot whose logging ends
  * @slot: the memslot, which nobody can reach any more
  */
 void kvm_fpr_free_memslot(struct kvm_memory_slot *slot)
@@ -342,7 +342,7 @@ static void fpr_drain_work(struct work_struct *work)
 	wake_up_all(&drain->wait);
 }
 
-/* Before the first drain; a VM that nobody arms has nothing to end either. */
+/* Called before the first drain: a VM that nobody arms has no work to cancel. */
 static void fpr_init_drain(struct kvm *kvm)
 {
 	struct kvm_fpr_drain *drain = &kvm->fpr.drain;
@@ -356,12 +356,12 @@ static void fpr_init_drain(struct kvm *kvm)
 }
 
 /*
- * Wait for those who are in a read section of kvm->srcu now.  A vCPU stays in one
- * for as long as its memory does not come, and who is to bring it may be the
- * process that waits here, or what holds it up may never end: so somebody else
- * does the waiting, no lock is held, and a signal ends it.  It does so only after
- * FPR_DRAIN_JIFFIES unless it kills: the next call waits for a drain of its own,
- * and would never see one end if signals came faster than drains.
+ * Wait for those who are in a read section of kvm->srcu now.  A vCPU that waits
+ * for memory stays in one until the memory comes, which the caller itself may have
+ * to provide, or which may never come.  So the caller holds no lock, lets a work
+ * item do the waiting, and a signal ends its call.  A signal that does not kill ends
+ * it only after FPR_DRAIN_JIFFIES: each call waits for a drain of its own, and would
+ * never see one end if signals came faster than drains.
  */
 static int fpr_drain(struct kvm *kvm)
 {
@@ -369,7 +369,7 @@ static int fpr_drain(struct kvm *kvm)
 	s64 ticket = atomic64_inc_return(&drain->wanted);
 	long left;
 
-	/* If the work is running, for those before us, it runs once more. */
+	/* If the work runs already, for earlier callers, it runs once more. */
 	queue_work(system_long_wq, &drain->work);
 	left = wait_event_killable_timeout(drain->wait,
 					   atomic64_read_acquire(&drain->done) >= ticket,
@@ -381,7 +381,7 @@ static int fpr_drain(struct kvm *kvm)
 }
 
 /**
- * kvm_fpr_destroy_vm - let a drain end that nobody waits for any more
+ * kvm_fpr_destroy_vm - end a drain that nobody waits for any more
  * @kvm: the VM, before its srcu_struct goes away
  */
 void kvm_fpr_destroy_vm(struct kvm *kvm)
@@ -392,8 +392,8 @@ void kvm_fpr_destroy_vm(struct kvm *kvm)
 
 /*
  * Flush the CPUs' logs of dirty pages: what they hold from before ARM would
- * count as touched.  For all memslots at once, as every architecture does it that
- * has such logs and KVM_FREE_PAGE_FILTER.
+ * count as touched.  One call flushes them for all memslots, on every architecture
+ * that has such logs and selects KVM_FREE_PAGE_FILTER.
  */
 static void fpr_sync_dirty_logs(struct kvm *kvm)
 {
@@ -457,8 +457,8 @@ static bool fpr_is_tracked(const struct kvm_memory_slot *slot)
 
 /*
  * Protect what the epoch tracks.  The TLBs are flushed if there is any such page,
- * whether or not its SPTE had to be changed: that of a page that KVM made old is
- * not writable already, but what it was before may still be in a TLB.
+ * whether or not an SPTE had to be changed.  If KVM made a page old, its SPTE is
+ * not writable any more, but what it was before may still be in a TLB.
  */
 static void fpr_protect(struct kvm *kvm)
 {
@@ -495,7 +495,7 @@ static void fpr_protect(struct kvm *kvm)
  *   the bit in T again.  What a CPU has in a log of its own (page modification
  *   logging) is also marked within kvm->srcu, and must be: a mark in D alone,
  *   made from such a log after the drain by somebody who looked for T before,
- *   would be one of a page that is not protected.
+ *   would stand for a page that is not protected.
  * - The TLB flush comes before the epoch is the current one, else a stale
  *   translation could be written through.
  *
@@ -619,7 +619,7 @@ static void fpr_add_candidates(struct kvm *kvm, const struct fpr_chunk *chunk)
 			continue;
 		fpr_for_each_word(slot, chunk, i) {
 			word = fpr_given_word(slot, chunk, i);
-			/* Others of the word may be touched at this moment. */
+			/* Other pages of the word may be touched meanwhile. */
 			if (word)
 				atomic_long_andnot(word, (atomic_long_t *)
 						   &slot->fpr.touched->bitmap[i]);
@@ -673,9 +673,9 @@ static bool fpr_any_takes_part(struct kvm *kvm)
 }
 
 /*
- * Whether a report of @epoch can say anything of the range.  Where the range
- * holds no slot that can be armed, as the rest of a large one may that was interrupted,
- * there is nothing to say, and that is no error.
+ * Whether a report for @epoch can name pages of the range.  A range without any
+ * slot that can be armed is no error: it may be the rest of a large one, from where
+ * a signal interrupted the call.
  */
 static int fpr_check_epoch(struct kvm *kvm, gfn_t start, gfn_t end, u64 epoch)
 {
@@ -730,9 +730,9 @@ static void fpr_refuse_chunk(struct kvm *kvm, struct fpr_chunk *chunk,
 }
 
 /*
- * Pages that were written while they were filtered, in one address space, are
- * dirty in all.  Those that were clean before are dirty now, which does no harm,
- * and stay counted as filtered where they were.
+ * A page that was written while it was filtered, in one address space, becomes
+ * dirty in all.  In some it may have been clean before, which does no harm; where
+ * it was counted as filtered, it stays so.
  */
 static void fpr_restore_chunk(struct kvm *kvm, struct fpr_chunk *chunk)
 {
@@ -892,7 +892,7 @@ static int fpr_arm_candidates_chunk(struct kvm *kvm, struct kvm_fpr_arm *arm,
 	if (r)
 		return r;
 
-	/* Whoever is interrupted here has the last chunk to do again. */
+	/* A call that is interrupted here does the last chunk again. */
 	if (last)
 		r = fpr_finish_epoch(kvm, arm->epoch, true);
 	if (!r)
@@ -931,10 +931,10 @@ static int fpr_arm_all(struct kvm *kvm, struct kvm_fpr_arm *arm)
 	mutex_unlock(&kvm->slots_lock);
 	if (!r)
 		r = fpr_finish_epoch(kvm, arm->epoch, false);
-	/* Whoever ended the epoch could have done so as soon as it had begun. */
+	/* What ended the epoch could also have come as soon as it had begun. */
 	if (r == -ESTALE)
 		r = 0;
-	/* It can be called again as it was. */
+	/* The caller can pass the same structure again. */
 	if (r)
 		arm->epoch = 0;
 	return r;
@@ -977,7 +977,7 @@ static int fpr_ioctl_arm(struct kvm *kvm, struct kvm_fpr_arm __user *argp)
 	return r;
 }
 
-/* The same of a report. */
+/* What is left of a report behind @chunk, for the caller to go on with. */
 static void fpr_advance_set(struct kvm_fpr_bitmap *set,
 			    const struct fpr_chunk *chunk)
 {
@@ -1009,7 +1009,7 @@ static int fpr_set_chunk(struct kvm *kvm, struct kvm_fpr_bitmap *set,
 		return r;
 	bytes = fpr_bitmap_bytes(chunk->end - chunk->start);
 
-	/* Found out before the dirty log changes, as far as that can be. */
+	/* Find a bad address before the dirty log changes, if possible. */
 	if (confirm && fault_in_writeable(u64_to_user_ptr(set->confirmed), bytes))
 		return -EFAULT;
 
@@ -1028,8 +1028,8 @@ static int fpr_set_chunk(struct kvm *kvm, struct kvm_fpr_bitmap *set,
 	set->nr_filtered += result.nr_filtered;
 	set->nr_confirmed += result.nr_confirmed;
 	/*
-	 * Should this fail, pages were dropped from the dirty log that the
-	 * caller does not know of: it will still copy what it had to copy.
+	 * If this fails, pages were taken out of the dirty log that the
+	 * caller does not know of: it then copies what it would have skipped.
 	 */
 	if (confirm && copy_to_user(u64_to_user_ptr(set->confirmed),
 				    chunk->agreed + 1, bytes))

@@ -30,7 +30,7 @@ struct fpr_kunit_want {
 };
 
 struct fpr_kunit {
-	/* Not one that could run: locks and memslots. */
+	/* It could not run: it has locks and memslots, and no more. */
 	struct kvm *kvm;
 	struct kvm_memory_slot slots[FPR_KUNIT_NR_AS];
 	struct fpr_chunk chunk;
@@ -355,7 +355,7 @@ static void fpr_kunit_restore(struct kunit *test)
 	});
 }
 
-/* Whether the memslot of @as_id has the gfn, and refuses to drop it. */
+/* Whether the memslot of @as_id has the gfn. */
 static bool fpr_kunit_maps(struct fpr_kunit *k, int as_id, gfn_t gfn)
 {
 	return gfn >= k->slots[as_id].base_gfn &&
@@ -556,7 +556,7 @@ static void fpr_kunit_race_once(struct kunit *test, struct fpr_kunit_writer *w)
 	while (smp_load_acquire(&w->done) != w->round)
 		cond_resched();
 
-	/* What was written is dirty, before or after; all else is dropped. */
+	/* What was written is dirty, before or after; all else is filtered. */
 	KUNIT_EXPECT_EQ(test, *dirty, w->pages);
 	KUNIT_EXPECT_EQ(test, *touched, w->pages);
 	KUNIT_EXPECT_EQ(test, ~confirmed & ~w->pages, 0);
@@ -729,7 +729,7 @@ static void fpr_kunit_epochs(struct kunit *test)
 	}
 }
 
-/* A slot takes part that was armed, at the place that it had then. */
+/* A slot takes part if it was armed, and if it is still where it was then. */
 static void fpr_kunit_takes_part(struct kunit *test)
 {
 	struct fpr_kunit *k = test->priv;
@@ -774,8 +774,8 @@ static bool fpr_kunit_is_encrypted(struct kvm *kvm)
 }
 
 /*
- * An encrypted VM of the default type, of which the lab can make none.  Nothing
- * else tells it from others: APICv need not be inhibited.
+ * The lab can make no encrypted VM of the default type.  Only the vendor's module
+ * tells such a VM from others: APICv need not be inhibited.
  */
 static void fpr_kunit_encrypted(struct kunit *test)
 {

@@ -3,10 +3,10 @@
 #include <linux/kvm_fpr.h>
 
 /*
- * The memory of a protected guest is not the host's to copy.  Of a guest that has
- * guests of its own KVM write-protects their shadow page tables, too, but flushes
- * the TLBs of the guest's own VMID only: a nested one may go on writing through
- * what its TLB has.
+ * The host cannot copy the memory of a protected guest.  If a guest has guests of
+ * its own, KVM write-protects their shadow page tables, too, but flushes the TLBs
+ * for the VMID of the guest alone: a nested guest may go on writing through a stale
+ * translation.
  */
 bool kvm_arch_fpr_supported(struct kvm *kvm)
 {

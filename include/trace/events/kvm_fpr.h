@@ -88,7 +88,7 @@ TRACE_EVENT(kvm_fpr_disarm,
 
 #endif /* _TRACE_KVM_FPR_H */
 
-/* Read again and again, for which the guard above is no hindrance. */
+/* Outside the guard above, for define_trace.h reads this file several times. */
 #undef TRACE_INCLUDE_FILE
 #define TRACE_INCLUDE_FILE kvm_fpr
 #include <trace/define_trace.h>

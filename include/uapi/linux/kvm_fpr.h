@@ -6,7 +6,7 @@
  * All three ioctls are VM ioctls.  They follow an epoch: KVM_FPR_ARM begins
  * it, a report of free pages is taken after that, KVM_FPR_SET_BITMAP hands the
  * report over together with the epoch's number, and only pages that nobody
- * wrote since ARM are dropped from the dirty log.
+ * wrote since ARM are taken out of the dirty log.
  *
  * The full description is in Documentation/virt/kvm/free-page-filter.rst.
  *
@@ -86,13 +86,13 @@
  * 0, and the same structure is passed again to go on.  The epoch begins once
  * @size is 0.
  *
- * ARM waits for vCPUs that handle a fault, without a lock; a signal ends that.
+ * ARM waits, without a lock, for vCPUs that handle a fault; a signal ends the wait.
  *
  * Errors besides those above:
  *
  * ESTALE	with KVM_FPR_ARM_CANDIDATES: another ARM or a DISARM came between the
- *		calls, or while this one waited: begin anew, with @epoch 0
- * EINTR	a signal came; with KVM_FPR_ARM_CANDIDATES nothing was done before,
+ *		calls, or while this one waited: begin again, with @epoch 0
+ * EINTR	a signal came; with KVM_FPR_ARM_CANDIDATES nothing has changed,
  *		without it the epoch before may have ended
  * ENOMEM	no memory for the buffers, or to arm a memslot for the first time;
  *		nothing has changed
@@ -127,13 +127,13 @@ struct kvm_fpr_arm {
  * @confirmed:	in: with KVM_FPR_SET_CONFIRM the address of a bitmap of the
  *		same size, else 0; receives the pages whose content is
  *		disposable; out: advanced with @gpa
- * @nr_filtered: in/out: number of pages dropped from the dirty log, a page
+ * @nr_filtered: in/out: number of pages taken out of the dirty log, a page
  *		counted once for every address space; the kernel adds to it
  * @nr_confirmed: in/out: number of pages confirmed; the kernel adds to it
  * @reserved:	in: must be 0
  *
- * Drops from the dirty log what the report says is free and nobody wrote since
- * ARM.  A signal may interrupt a large range: the ioctl then returns 0 with
+ * Takes pages out of the dirty log that the report names and that nobody wrote
+ * since ARM.  A signal may interrupt a large range: the ioctl then returns 0 with
  * @size not 0, and the same structure is passed again to go on.
  *
  * A confirmed page may have been written again since: such a write is in the
