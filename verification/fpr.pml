@@ -22,6 +22,9 @@
  *   DEVICE		a device of the VMM's writes, and logs that in the VMM
  *   OTHER_READER	somebody else in the VMM reads the log once
  *   RELOG		the memslot's logging is switched off and on once
+ *   POSTCOPY		the guest goes on at the destination before all is sent; its
+ *		pages that are missing there are asked for.  QEMU does not filter
+ *		with postcopy yet: this is how it can.
  *   WITHOUT_...	a rule is left out
  *   REACH_...		fails if the good state is reached: it must be
  */
@@ -62,6 +65,15 @@ bool kml_lock, bitmap_lock, fpf_lock;
 byte fpf_epoch;
 bool stopping, done;
 byte vcpus_out;
+
+#ifdef POSTCOPY
+/*
+ * The destination has a copy; a vCPU there waits for one and has asked for it.
+ * The source's set of pages that were dropped and never sent.
+ */
+bool present, requested, never_sent;
+bool switched, postcopy_over, zeros_sent;
+#endif
 
 /* Whether each good state was seen. */
 bool dropped, dropped_then_reused, dropped_again, filtered_outside;
@@ -372,6 +384,10 @@ inline send()
 	if
 	:: B ->
 		B = false;
+#ifdef POSTCOPY
+		present = true;
+		never_sent = false;
+#endif
 		synced = true		/*> sends the page */
 	:: else
 	fi;
@@ -394,6 +410,9 @@ inline sync_bitmap()
 	LOCK(bitmap_lock);
 	atomic {
 		B = B || R;		/*> merges the logs into what is to be sent */
+#if defined(POSTCOPY) && !defined(WITHOUT_LEAVING_NEVER_SENT)
+		never_sent = never_sent && !B;
+#endif
 		R = false
 	};
 	UNLOCK(bitmap_lock)
@@ -441,6 +460,9 @@ end:	do
 				atomic {
 					if
 					:: B -> dropped = true; dropped_again = asked_again
+#ifdef POSTCOPY
+						never_sent = !present
+#endif
 					:: else
 					fi;
 					B = false	/*> takes the page out of what is to be sent */
@@ -525,6 +547,75 @@ proctype relog()
 }
 #endif
 
+#ifdef POSTCOPY
+/* The destination puts a page in its place, in which there must not be one yet. */
+inline place()
+{
+	atomic {
+		assert(!present);	/*> the page comes */
+		present = true
+	}
+}
+
+/* The source's guest stands still; the destination's runs. */
+inline postcopy()
+{
+	/* What is dirty has no use there, in whatever copy. */
+	present = present && !B;
+	switched = true;		/*> switches to postcopy */
+	do
+	:: requested ->
+		requested = false;
+		if
+		:: B ->
+			atomic { B = false; never_sent = false };
+			synced = true;	/*> sends the page that was asked for */
+			place()
+#ifndef WITHOUT_ZEROS
+		:: !B && never_sent ->
+			never_sent = false;
+			zeros_sent = true;	/*> sends zeros */
+			place()
+		:: !B && !never_sent ->
+#else
+		:: !B ->
+#endif
+			/* It was sent before, and asked for before it came. */
+			assert(present)	/*> does not answer: a vCPU waits for nothing */
+		fi
+	:: !requested && B ->
+		atomic {
+			B = false;
+#ifndef WITHOUT_LEAVING_NEVER_SENT
+			never_sent = false
+#endif
+		}
+		synced = true;		/*> sends the page unasked */
+		place()
+	:: !requested && !B -> break
+	od;
+	/* What has never come reads as zero from now on. */
+	postcopy_over = true
+}
+
+proctype destination()
+{
+end:	switched;
+	if
+	:: true				/* The guest does not touch the page. */
+	:: true ->
+		if
+		:: atomic { !present && !postcopy_over ->
+			requested = true	/*> touches the page and asks for it */
+		   }
+			present || postcopy_over
+		:: present || postcopy_over
+		fi;
+		assert(!live || synced)		/*> reads what was not written last */
+	fi
+}
+#endif
+
 /* The migration's thread */
 proctype migration()
 {
@@ -550,7 +641,11 @@ proctype migration()
 	/* vCPUs leave the guest, and their buffers are emptied; devices are drained. */
 	vcpus_out == VCPUS && !dma;
 	sync_bitmap();
+#ifdef POSTCOPY
+	postcopy();
+#else
 	send();
+#endif
 	done = true;
 
 	/* What this is all about */
@@ -568,6 +663,9 @@ proctype migration()
 #ifdef REACH_FILTERED_OUTSIDE
 	assert(!filtered_outside);
 #endif
+#ifdef REACH_ZEROS
+	assert(!zeros_sent);
+#endif
 }
 
 init {
@@ -580,6 +678,9 @@ init {
 		run migration();
 #ifdef IN_VMM
 		run filter();
+#endif
+#ifdef POSTCOPY
+		run destination();
 #endif
 #ifdef ASK_AGAIN
 		run timer();
