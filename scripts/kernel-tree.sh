@@ -27,24 +27,25 @@ find_source()
 	source=linux-source-$(sed -E 's/^([0-9]+\.[0-9]+).*/\1/' "$stock/version")
 }
 
-# The source package that fetch-kernel has unpacked, which kept only a part of it.
-source_package()
+# kernel_deb PACKAGE: print the path of that .deb, of the version that fetch-kernel has unpacked. Call it in
+# $(...): what use_suite does to apt has to end with it.
+kernel_deb()
 {
 	local changelog=$stock/root/usr/share/doc/$source/changelog.Debian.gz version suite
 
 	suite=$(suite_of linux "$(kernel_version)")
 	[ "$suite" = own ] || use_suite "$suite"
 	version=$(zcat "$changelog" | sed -nE '1s/^[^(]*\(([^)]+)\).*/\1/p')
-	deb_file "$source" "$version" || die "cannot download $source $version: is there a network?"
+	deb_file "$1" "$version" || die "cannot download $1 $version: is there a network?"
 }
 
-# Of the other architectures the configuration reads some files.
+# The whole of it: fetch-kernel kept only a part. Of the other architectures the configuration reads some files.
 unpack_whole_source() # TREE
 {
 	local deb
 
 	log "unpacking $source"
-	deb=$(source_package)
+	deb=$(kernel_deb "$source")
 	mkdir "$1"
 	dpkg-deb --fsys-tarfile "$deb" | tar -xOf - "./usr/src/$source.tar.xz" | xz -dc -T0 |
 		tar -C "$1" --strip-components=1 --wildcards --exclude="$source/Documentation/*/*" \
