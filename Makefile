@@ -160,12 +160,16 @@ check-deb: machine packages ## Install, use, upgrade and remove the packages in 
 series: ## Write the patch series for Linux and QEMU to out/series
 	@for version in $(KERNELS); do \
 		KVM_FPR_KERNEL=$$version scripts/make-series out/series/linux-$$version || [ $$? -eq 3 ] || exit; done
-	@for version in $(QEMUS); do scripts/make-qemu-series $$version out/series/qemu-$$version || exit; done
+	@for version in $(QEMUS); do \
+		scripts/make-qemu-series $$version out/series/qemu-$$version && \
+		scripts/make-qemu-series $$version out/series/qemu-tcg-$$version qemu-tcg || exit; done
 
 .PHONY: check-series
 check-series: packages ## Build KVM without the last patch of its series, and QEMU after each of its own, which takes long
 	@for version in $(KERNELS); do scripts/tests/linux_series_test $$version || [ $$? -eq 3 ] || exit; done
-	@for version in $(QEMUS); do scripts/tests/series_build_test $$version || exit; done
+	@for version in $(QEMUS); do \
+		scripts/tests/series_build_test $$version && \
+		scripts/tests/series_build_test $$version qemu-tcg || exit; done
 
 .PHONY: machine
 machine: ## Say what this machine lacks for the lab
