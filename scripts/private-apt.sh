@@ -60,6 +60,31 @@ update_suite()
 		die "cannot fetch the package lists of $suite: is there a network?"
 }
 
+# newest PACKAGE...: print "NAME VERSION" of each, as the suite's lists have them; it ends at one that they have not.
+newest()
+{
+	local name version
+
+	for name; do
+		version=$(LC_ALL=C apt-cache policy "$name" | sed -n 's/^  Candidate: \([^(]*\)$/\1/p')
+		[ -n "$version" ] || return 0
+		echo "$name $version"
+	done
+}
+
+# find_newest PACKAGE...: set versions to the same, after the lists were fetched if need be. Where the mirror has not
+# all of them that is said, and the status is 1.
+find_newest()
+{
+	versions=$(newest "$@")
+	[ "$(grep -c . <<<"$versions")" -lt $# ] || return 0
+	update_suite
+	versions=$(newest "$@")
+	[ "$(grep -c . <<<"$versions")" -lt $# ] || return 0
+	log "the mirror's $suite has no $1"
+	return 1
+}
+
 # suite_failed WHAT: it could not be fetched. Old lists name what the mirror no longer has.
 suite_failed()
 {

@@ -4,8 +4,8 @@
  *
  * Reads from the kernel's command line lab_workload=idle|freed|frag|churn|forks|
  * disk|net|pressure, lab_mib=MIB, the guest's memory, lab_report=yes if it is to
- * report its free pages at REPORT_PORT, or the path of a UART to report them there, and
- * lab_modules=NAME,... to load first.  For
+ * report its free pages at REPORT_PORT, or the path of a UART or vsock:any:PORT to report
+ * them there, and lab_modules=NAME,... to load first.  For
  * 1024 MiB (sizes scale with lab_mib) it keeps 100 MiB of random data, verifies it
  * every second, and besides
  *
@@ -262,6 +262,8 @@ static void start_reporter(const char *where)
 	if (where[0] == '/') {
 		snprintf(path, sizeof(path), "%s", where);
 		open_uart(path);
+	} else if (!strncmp(where, "vsock:", strlen("vsock:"))) {
+		snprintf(path, sizeof(path), "%s", where);
 	} else {
 		wait_for_port(REPORT_PORT "\n", path, sizeof(path));
 	}
