@@ -16,14 +16,18 @@ struct input {
 };
 
 /* The guest stands still while its pages are written, or they would not be of one moment. */
-static void take_snapshot(struct machine *machine, const char *path)
+static void take_snapshot(struct machine *machine, enum snapshot_kind kind, const char *path)
 {
 	struct chain *chain = &machine->chain;
 	struct snapshot_size size;
 
+	if (kind == SNAPSHOT_DIFF && !chain->last) {
+		printf("error %s: it would follow no snapshot: take a full one first\n", path);
+		return;
+	}
 	cpu_pause(&machine->cpu);
 	state_save(&chain->state, &machine->vm, &machine->cpu, &machine->serial);
-	if (snapshot_write(chain, &machine->vm, path, &size))
+	if (snapshot_write(chain, &machine->vm, kind, path, &size))
 		printf("error %s: %s\n", path, strerror(errno));
 	else
 		printf("snapshot %llu %llu\n", (unsigned long long)size.pages,
@@ -42,6 +46,30 @@ static void set_paused(struct machine *machine, bool paused)
 	puts(paused ? "paused" : "resumed");
 }
 
+/* Whether it is a command that takes a snapshot. */
+static bool obey_snapshot(struct machine *machine, const char *line)
+{
+	static const struct {
+		const char *word;
+		enum snapshot_kind kind;
+	} commands[] = {
+		{ "snapshot ", SNAPSHOT_NEXT },
+		{ "full ", SNAPSHOT_FULL },
+		{ "diff ", SNAPSHOT_DIFF },
+		{ NULL }
+	}, *command;
+	size_t len;
+
+	for (command = commands; command->word; command++) {
+		len = strlen(command->word);
+		if (!strncmp(line, command->word, len) && line[len]) {
+			take_snapshot(machine, command->kind, line + len);
+			return true;
+		}
+	}
+	return false;
+}
+
 /* False if it is the end. */
 static bool obey(struct machine *machine, const char *line)
 {
@@ -51,10 +79,10 @@ static bool obey(struct machine *machine, const char *line)
 		set_paused(machine, true);
 	else if (!strcmp(line, "resume"))
 		set_paused(machine, false);
-	else if (!strncmp(line, "snapshot ", 9) && line[9])
-		take_snapshot(machine, line + 9);
-	else
-		printf("error %s: give pause, resume, snapshot PATH or quit\n", line);
+	else if (!strcmp(line, "loaded"))
+		printf("loaded %llu\n", (unsigned long long)lazy_loaded(&machine->lazy));
+	else if (!obey_snapshot(machine, line))
+		printf("error %s: not a command: see --help\n", line);
 	return true;
 }
 

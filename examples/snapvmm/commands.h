@@ -4,7 +4,10 @@
  *
  * pause		paused
  * resume		resumed
- * snapshot PATH	snapshot PAGES BYTES
+ * snapshot PATH	snapshot PAGES BYTES, of the chain's next file
+ * full PATH		the same of a flat snapshot of all pages, with which a chain begins
+ * diff PATH		the same of a flat one, the next of its chain
+ * loaded		loaded PAGES: so many were read from files after the start
  * quit			nothing
  *
  * or "error WHY".  The end of stdin is "quit".
@@ -22,6 +25,7 @@ struct machine {
 	struct serial serial;
 	struct cpu cpu;
 	struct chain chain;
+	struct lazy lazy;
 	bool paused;
 };
 

@@ -27,12 +27,15 @@ static const char usage[] =
 "  --append TEXT     its command line\n"
 "  --memory MIB      the guest's memory, 64 to 3072 (default 256)\n"
 "  --restore FILE    a snapshot; the first file of its chain first\n"
+"  --lazy            load its pages when they are needed; flat files only\n"
 "  --serial WHERE    connect a serial line, the first one first: file:PATH is written,\n"
 "                    unix:PATH is a socket, where one client at a time may connect\n"
 "  --paused          wait for \"resume\"\n"
 "\n"
-"Commands are read from stdin: pause, resume, snapshot PATH, quit. The first snapshot\n"
-"holds all memory, each later one what the guest wrote since the one before.\n";
+"Commands are read from stdin: pause, resume, snapshot PATH, full PATH, diff PATH,\n"
+"loaded, quit. The first snapshot holds all memory, each later one what the guest wrote\n"
+"since the one before. \"full\" and \"diff\" write flat files: PATH.mem has each page at its\n"
+"address, and PATH the rest. \"loaded\" says how many pages --lazy has loaded.\n";
 
 struct options {
 	const char *kernel;
@@ -43,6 +46,7 @@ struct options {
 	unsigned int nr_restore;
 	const char *serial[MAX_LINES + 1];
 	unsigned int nr_serial;
+	bool lazy;
 	bool paused;
 };
 
@@ -74,6 +78,9 @@ static void parse_option(struct options *options, int option, const char *word)
 	case 's':
 		add_name(options->serial, &options->nr_serial, MAX_LINES, "serial");
 		break;
+	case 'l':
+		options->lazy = true;
+		break;
 	case 'p':
 		options->paused = true;
 		break;
@@ -96,6 +103,7 @@ static void parse_options(struct options *options, int argc, char **argv)
 		{ "memory", required_argument, NULL, 'm' },
 		{ "restore", required_argument, NULL, 'r' },
 		{ "serial", required_argument, NULL, 's' },
+		{ "lazy", no_argument, NULL, 'l' },
 		{ "paused", no_argument, NULL, 'p' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 }
@@ -113,6 +121,8 @@ static void parse_options(struct options *options, int argc, char **argv)
 		errx(2, "give either --kernel or --restore: see --help");
 	if (options->nr_restore && (options->initrd || options->append || options->memory))
 		errx(2, "--initrd, --append and --memory are in the snapshot: omit them");
+	if (options->lazy && !options->nr_restore)
+		errx(2, "--lazy: give --restore, too");
 }
 
 static uint64_t memory_bytes(const struct options *options)
@@ -138,8 +148,13 @@ static void load(struct machine *machine, const struct options *options)
 			   options->append ? options->append : "");
 		return;
 	}
+	if (options->lazy)
+		lazy_create(&machine->lazy, &machine->vm);
 	for (i = 0; i < options->nr_restore; i++)
-		snapshot_read(&machine->chain, &machine->vm, options->restore[i]);
+		snapshot_read(&machine->chain, &machine->vm, options->restore[i],
+			      options->lazy ? &machine->lazy : NULL);
+	if (options->lazy)
+		lazy_start(&machine->lazy);
 	state_load(&machine->chain.state, &machine->vm, &machine->cpu, &machine->serial);
 }
 

@@ -39,6 +39,14 @@ void pages_find_used(struct pages *pages, const struct vm *vm)
 	}
 }
 
+void pages_fill(struct pages *pages, const struct vm *vm)
+{
+	size_t page;
+
+	for (page = 0; page < vm_pages(vm); page++)
+		pages->bits[page / 64] |= 1ULL << page % 64;
+}
+
 void pages_clear(struct pages *pages)
 {
 	memset(pages->bits, 0, pages->words * sizeof(*pages->bits));

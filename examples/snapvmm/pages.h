@@ -34,6 +34,9 @@ void pages_add_dirty(struct pages *pages, const struct vm *vm);
 /* Makes it the pages that hold something. */
 void pages_find_used(struct pages *pages, const struct vm *vm);
 
+/* Makes it all pages there are. */
+void pages_fill(struct pages *pages, const struct vm *vm);
+
 void pages_clear(struct pages *pages);
 
 /*

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Snapshot files: writing and reading. */
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #include "checked.h"
+#include "flat_data.h"
 #include "snapshot.h"
 #include "writer.h"
 
@@ -19,9 +21,17 @@ static uint64_t pages_at(uint64_t nr_extents)
 	return (end + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
 }
 
+static bool is_flat(const struct snapshot_header *header)
+{
+	return !memcmp(header->magic, FLAT_MAGIC, sizeof(header->magic));
+}
+
+/* Of the file itself; a flat one's pages are not in it. */
 static uint64_t file_bytes(const struct snapshot_header *header)
 {
-	return pages_at(header->nr_extents) + header->nr_pages * PAGE_BYTES;
+	uint64_t pages = is_flat(header) ? 0 : header->nr_pages;
+
+	return pages_at(header->nr_extents) + pages * PAGE_BYTES;
 }
 
 static uint64_t new_id(void)
@@ -35,18 +45,18 @@ static uint64_t new_id(void)
 	return id;
 }
 
-static struct snapshot_header make_header(const struct chain *chain, const struct vm *vm,
+static struct snapshot_header make_header(uint64_t parent, const struct vm *vm, bool flat,
 					  const struct extent *extents, size_t nr)
 {
 	struct snapshot_header header = {
-		.magic = SNAPSHOT_MAGIC,
 		.id = new_id(),
-		.parent = chain->last,
+		.parent = parent,
 		.bytes = vm->bytes,
-		.nr_extents = nr,
+		.nr_extents = flat ? 0 : nr,
 	};
 	size_t i;
 
+	memcpy(header.magic, flat ? FLAT_MAGIC : SNAPSHOT_MAGIC, sizeof(header.magic));
 	for (i = 0; i < nr; i++)
 		header.nr_pages += extents[i].nr;
 	return header;
@@ -72,24 +82,68 @@ static int write_file(const struct chain *chain, const struct vm *vm, const char
 	return writer_finish(&writer);
 }
 
+static char *flat_path(const char *path)
+{
+	char *flat;
+
+	if (asprintf(&flat, "%s" FLAT_SUFFIX, path) < 0)
+		err(1, "memory");
+	return flat;
+}
+
+/* The flat file comes first: one without the other is no snapshot, and goes. */
+static int write_flat(const struct chain *chain, const struct vm *vm, const char *path,
+		      const struct snapshot_header *header, const struct extent *extents,
+		      size_t nr)
+{
+	char *flat = flat_path(path);
+	struct writer writer;
+	size_t i;
+	int r;
+
+	r = writer_open(&writer, flat, vm->bytes);
+	if (!r) {
+		for (i = 0; i < nr; i++)
+			writer_add(&writer, vm->memory + extents[i].first * PAGE_BYTES,
+				   extents[i].nr * PAGE_BYTES, extents[i].first * PAGE_BYTES);
+		r = writer_finish(&writer);
+	}
+	if (!r) {
+		r = write_file(chain, vm, path, header, extents);
+		if (r)
+			unlink(flat);
+	}
+	free(flat);
+	return r;
+}
+
+static void choose_pages(struct chain *chain, const struct vm *vm, enum snapshot_kind kind)
+{
+	pages_add_dirty(&chain->pages, vm);
+	if (kind == SNAPSHOT_FULL)
+		pages_fill(&chain->pages, vm);
+	else if (!chain->last)
+		pages_find_used(&chain->pages, vm);
+}
+
 /*
  * The log forgets what it was asked for, so it is kept until the file is complete.  All that was
  * ever written is in the first one, which needs no log.
  */
-int snapshot_write(struct chain *chain, const struct vm *vm, const char *path,
-		   struct snapshot_size *size)
+int snapshot_write(struct chain *chain, const struct vm *vm, enum snapshot_kind kind,
+		   const char *path, struct snapshot_size *size)
 {
+	bool flat = kind != SNAPSHOT_NEXT;
 	struct snapshot_header header;
 	struct extent *extents;
 	size_t nr;
 	int r;
 
-	pages_add_dirty(&chain->pages, vm);
-	if (!chain->last)
-		pages_find_used(&chain->pages, vm);
+	choose_pages(chain, vm, kind);
 	extents = pages_extents(&chain->pages, &nr);
-	header = make_header(chain, vm, extents, nr);
-	r = write_file(chain, vm, path, &header, extents);
+	header = make_header(kind == SNAPSHOT_FULL ? 0 : chain->last, vm, flat, extents, nr);
+	r = flat ? write_flat(chain, vm, path, &header, extents, nr)
+		 : write_file(chain, vm, path, &header, extents);
 	free(extents);
 	if (r)
 		return r;
@@ -124,7 +178,7 @@ static struct snapshot_header read_header(const char *path, int *fd)
 	if (*fd < 0)
 		err(1, "%s", path);
 	read_at(*fd, path, &header, sizeof(header), 0);
-	if (memcmp(header.magic, SNAPSHOT_MAGIC, sizeof(header.magic)))
+	if (memcmp(header.magic, SNAPSHOT_MAGIC, sizeof(header.magic)) && !is_flat(&header))
 		errx(1, "%s: not a snapshot: give files that \"snapshot\" has written", path);
 	if (header.bytes % PAGE_BYTES || header.bytes < MIN_MIB << 20 ||
 	    header.bytes > (uint64_t)MAX_MIB << 20 || header.nr_extents > header.bytes / PAGE_BYTES)
@@ -165,7 +219,24 @@ static void read_pages(int fd, const char *path, const struct snapshot_header *h
 	free(extents);
 }
 
-void snapshot_read(struct chain *chain, const struct vm *vm, const char *path)
+static void read_flat(const struct vm *vm, const char *path, struct lazy *lazy)
+{
+	char *flat = flat_path(path);
+	struct flat_data data = { .path = flat };
+
+	flat_data_open(&data, vm->bytes);
+	while (flat_data_next(&data)) {
+		if (lazy)
+			lazy_add(lazy, data.fd, data.at, data.end);
+		else
+			read_at(data.fd, flat, vm->memory + data.at, data.end - data.at, data.at);
+	}
+	if (!lazy)
+		close(data.fd);
+	free(flat);
+}
+
+void snapshot_read(struct chain *chain, const struct vm *vm, const char *path, struct lazy *lazy)
 {
 	int fd;
 	struct snapshot_header header = read_header(path, &fd);
@@ -178,7 +249,12 @@ void snapshot_read(struct chain *chain, const struct vm *vm, const char *path)
 	read_at(fd, path, &chain->state, sizeof(chain->state), STATE_AT);
 	if (chain->state.nr_msrs > MAX_MSRS || chain->state.nr_uarts > MAX_LINES)
 		errx(1, "%s: damaged: its state makes no sense", path);
-	read_pages(fd, path, &header, vm);
+	if (lazy && !is_flat(&header))
+		errx(1, "%s: --lazy needs flat files, which \"full\" and \"diff\" write", path);
+	if (is_flat(&header))
+		read_flat(vm, path, lazy);
+	else
+		read_pages(fd, path, &header, vm);
 	close(fd);
 	chain->last = header.id;
 }
