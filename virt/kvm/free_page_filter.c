@@ -714,6 +714,28 @@ static void fpr_refuse_slot(struct kvm *kvm, struct kvm_memory_slot *slot,
 	}
 }
 
+/*
+ * A report speaks of the memory that address space 0 has at a gfn.  Where @slot,
+ * of another one, has other memory, or has some where that has none (SMM's, which
+ * the guest's system cannot see), the page is not that system's to give away.
+ */
+static void fpr_refuse_other_memory(struct kvm *kvm, struct kvm_memory_slot *slot,
+				    struct fpr_chunk *chunk)
+{
+	gfn_t end = min(slot->base_gfn + slot->npages, chunk->end);
+	gfn_t next, gfn = max(slot->base_gfn, chunk->start);
+	struct kvm_memory_slot *seen;
+
+	for (; gfn < end; gfn = next) {
+		seen = __gfn_to_memslot(__kvm_memslots(kvm, 0), gfn);
+		next = seen ? min(seen->base_gfn + seen->npages, end) : gfn + 1;
+		if (!seen || __gfn_to_hva_memslot(seen, gfn) !=
+			     __gfn_to_hva_memslot(slot, gfn))
+			bitmap_set(chunk->refused,
+				   BITS_PER_LONG + gfn - chunk->start, next - gfn);
+	}
+}
+
 /* Leave out of the report what any address space does not confirm. */
 static void fpr_refuse_chunk(struct kvm *kvm, struct fpr_chunk *chunk,
 			     struct fpr_result *result)
@@ -721,8 +743,11 @@ static void fpr_refuse_chunk(struct kvm *kvm, struct fpr_chunk *chunk,
 	struct kvm_memslot_iter iter;
 	int as_id;
 
-	fpr_for_each_memslot_in_range(kvm, as_id, &iter, chunk->start, chunk->end)
+	fpr_for_each_memslot_in_range(kvm, as_id, &iter, chunk->start, chunk->end) {
 		fpr_refuse_slot(kvm, iter.slot, chunk, result);
+		if (as_id)
+			fpr_refuse_other_memory(kvm, iter.slot, chunk);
+	}
 
 	bitmap_andnot(chunk->given, chunk->given, chunk->refused,
 		      FPR_CHUNK_BITS);

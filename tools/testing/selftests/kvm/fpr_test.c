@@ -623,6 +623,35 @@ TEST_F(fpr, readonly_in_another_address_space)
 	assert_log(self, SLOT, &readonly);
 }
 
+/*
+ * A report speaks of what address space 0 maps: another one may have other memory
+ * at the same gfn, or memory where that has none, as SMM does.
+ */
+TEST_F(fpr, memory_of_another_address_space)
+{
+	struct bitmap report = bits(0, MAX_PAGES), other = bits(40, 20), confirmed, want;
+	struct bitmap hidden = variant->manual_protect & KVM_DIRTY_LOG_INITIALLY_SET ?
+			       bits(0, 20) : bits(0, 0);
+	uint64_t epoch;
+
+	if (kvm_check_cap(KVM_CAP_MULTI_ADDRESS_SPACE) < 2)
+		SKIP(return, "KVM has one address space only");
+
+	vm_set_user_memory_region(self->vm, AS1 | SLOT, LOG, GPA + 40 * PAGE, 20 * PAGE,
+				  self->mem + 500 * PAGE);
+	set_slot(self, AS1 | SLOT2, LOG, 600, 20);
+	guest_write(self, 0, NPAGES);
+	epoch = arm(self);
+	confirmed = set_n(self, epoch, &report, MAX_PAGES, NULL);
+
+	report = bits(0, NPAGES);
+	want = and_not(report, &other);
+	assert_same(&confirmed, &want, "confirmed");
+	assert_log(self, SLOT, &other);
+	assert_log(self, AS1 | SLOT, &hidden);
+	assert_log(self, AS1 | SLOT2, &hidden);
+}
+
 /* Nothing is confirmed there, and that is no error unless the epoch is wrong. */
 TEST_F(fpr, range_without_slots)
 {
