@@ -65,6 +65,10 @@ class Guest:
         """The argument of -m."""
         return f"{mib}M" + "".join(feature.memory for feature in self.features)
 
+    def machine(self) -> str:
+        """QEMU's name of the machine, and its properties."""
+        return next((feature.machine for feature in self.features if feature.machine), "pc")
+
     def accel(self) -> str:
         """What follows the accelerator's name."""
         return "".join(feature.accel for feature in self.features)
@@ -113,7 +117,7 @@ def command_line(settings: QemuSettings, guest: Guest, directory: Path, incoming
     args = [
         *settings.prefix, settings.binary, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
         "-accel", settings.accel + guest.accel(), "-cpu", cpu, "-smp", "1",
-        "-machine", "pc,memory-backend=ram0", "-m", guest.memory(settings.guest_mib),
+        "-machine", f"{guest.machine()},memory-backend=ram0", "-m", guest.memory(settings.guest_mib),
         "-object", guest.backend(settings.guest_mib),
         "-object", "iothread,id=io0",
         "-kernel", str(settings.guest / "vmlinuz"), "-initrd", str(settings.guest / "initrd.img"),

@@ -56,6 +56,7 @@ class Feature:
     backend: str = ""  # the object that is the guest's RAM, without its id and size
     memory: str = ""   # what follows the size in -m
     arguments: Callable[[Path, bool], Sequence[str]] = no_arguments  # (directory, incoming)
+    machine: str = ""  # QEMU's name of the machine, and its properties
     accel: str = ""    # what follows the accelerator's name
     append: str = ""   # words for the guest's kernel command line
     modules: tuple[str, ...] = ()  # that the guest needs for it
@@ -79,4 +80,4 @@ class Feature:
 
     def of_guest(self) -> bool:
         """Whether the guest has it all its life."""
-        return bool(self.backend or self.memory) or self.arguments is not no_arguments
+        return bool(self.backend or self.memory or self.machine) or self.arguments is not no_arguments
