@@ -10,6 +10,8 @@ from .qmp import Qmp
 
 PAGE = 4096
 CHUNK = 1 << 20
+ZEROS = bytes(CHUNK)
+PAGEMAP_ENTRY = 8  # bytes for a page in /proc/PID/pagemap
 WALL_CLOCK_BYTES = 12  # KVM's struct pvclock_wall_clock
 GPA2HVA = re.compile(r"Host virtual address for 0x[0-9a-f]+ \(\S+\) is 0x([0-9a-f]+)")
 # Name, page size, offset, used and total length, and the address.
@@ -45,17 +47,25 @@ def host_address(qmp: Qmp, address: int) -> int:
     return int(match.group(1), 16)
 
 
+def mapping_of(ram: GuestRam) -> list[str]:
+    """The words of /proc/PID/maps about the one mapping that has all of it, none if there is none."""
+    with open(f"/proc/{ram.pid}/maps", encoding="ascii", errors="replace") as maps:
+        for line in maps:
+            words = line.split()
+            start, end = (int(part, 16) for part in words[0].split("-"))
+            if start <= ram.address and ram.address + ram.size <= end:
+                return words
+    return []
+
+
 def find_ram(qmp: Qmp, pid: int, size: int, address: int = 0) -> GuestRam:
     """The RAM at a guest physical address, which is one mapping. What follows it there need not be what
     follows it in the guest: a machine has a hole below 4 GiB."""
     start = host_address(qmp, address)
     ram = GuestRam(pid, block_name(qmp, start), start, size)
-    with open(f"/proc/{pid}/maps", encoding="ascii", errors="replace") as maps:
-        for line in maps:
-            start, end = (int(part, 16) for part in line.split()[0].split("-"))
-            if start <= ram.address and ram.address + size <= end:
-                return ram
-    raise LabError(f"no mapping of {size} bytes at {ram.address:#x} in process {pid}")
+    if not mapping_of(ram):
+        raise LabError(f"no mapping of {size} bytes at {ram.address:#x} in process {pid}")
+    return ram
 
 
 def differing_in(left: bytearray, right: bytearray) -> list[int]:
@@ -76,20 +86,59 @@ def read_exactly(memory: int, buffer: bytearray, address: int) -> None:
         done += count
 
 
+def is_anonymous(ram: GuestRam) -> bool:
+    """Whether all of it is memory that belongs to the process alone, and to no file."""
+    match mapping_of(ram):
+        case [_addresses, permissions, _offset, _device, inode, *_path]:
+            return permissions[3] == "p" and inode == "0"
+    return False
+
+
+class ChunkReader:
+    """Reads guest RAM chunk by chunk, and passes over what was never populated: to read it would populate it,
+    a fault for each page. It is zero, but in memory that is a file's, where another process may have written."""
+
+    def __init__(self, ram: GuestRam) -> None:
+        self._ram = ram
+        self._memory = os.open(f"/proc/{ram.pid}/mem", os.O_RDONLY)
+        self._pagemap = os.open(f"/proc/{ram.pid}/pagemap", os.O_RDONLY) if is_anonymous(ram) else -1
+        self.buffer = bytearray(CHUNK)
+
+    def close(self) -> None:
+        """Let go of the process."""
+        os.close(self._memory)
+        if self._pagemap >= 0:
+            os.close(self._pagemap)
+
+    def _populated(self, offset: int) -> bool:
+        """Whether a page of the chunk is present or swapped out: bits of the highest byte of its entry."""
+        if self._pagemap < 0:
+            return True
+        entries = os.pread(self._pagemap, CHUNK // PAGE * PAGEMAP_ENTRY,
+                           (self._ram.address + offset) // PAGE * PAGEMAP_ENTRY)
+        return len(entries) < CHUNK // PAGE * PAGEMAP_ENTRY or any(entries[PAGEMAP_ENTRY - 1::PAGEMAP_ENTRY])
+
+    def read(self, offset: int) -> bool:
+        """Fill the buffer with the chunk there; False if that needs no look, for it is zero."""
+        if self._populated(offset):
+            read_exactly(self._memory, self.buffer, self._ram.address + offset)
+            return True
+        self.buffer[:] = ZEROS
+        return False
+
+
 def differing_pages(source: GuestRam, destination: GuestRam) -> list[int]:
     """Indexes of all pages that differ, in order."""
     differing: list[int] = []
-    left, right = bytearray(CHUNK), bytearray(CHUNK)
-    memories = [os.open(f"/proc/{ram.pid}/mem", os.O_RDONLY) for ram in (source, destination)]
+    left, right = ChunkReader(source), ChunkReader(destination)
     try:
         for offset in range(0, source.size, CHUNK):
-            read_exactly(memories[0], left, source.address + offset)
-            read_exactly(memories[1], right, destination.address + offset)
-            first = offset // PAGE
-            differing += [first + page for page in differing_in(left, right)]
+            if any([left.read(offset), right.read(offset)]):
+                first = offset // PAGE
+                differing += [first + page for page in differing_in(left.buffer, right.buffer)]
     finally:
-        for memory in memories:
-            os.close(memory)
+        left.close()
+        right.close()
     return differing
 
 
