@@ -41,6 +41,7 @@ check-long: machine packages ## Run all that make check does a part of, which ta
 .PHONY: check-snapshot
 check-snapshot: machine packages ## Test snapshots by a VMM that knows nothing of the filter, and compare sizes
 	lab/tests/l0/snapshot_test
+	lab/tests/l0/vsock_test
 	WORKLOADS=$${WORKLOADS:-idle,freed,frag,churn} lab/snapshot
 
 .PHONY: snapshot
