@@ -12,6 +12,10 @@ DEVICE_WORKLOADS = ("disk", "net")
 RACE_WORKLOAD = "pressure"
 MODES = ("plain", "pagemap", "hint", "filter-hint", "filter-report")
 DEMO_MODES = ("plain", "hint", "filter-hint", "filter-report")
+# Chains of flat snapshots: without the filter; with fprctl filter before each diff; and with fprctl filter that runs
+# what takes the diff.
+CHAIN_WAYS = ("plain", "apart", "exec")
+CHAIN_DIFFS = 8
 FILTER_MODES = ("filter-hint", "filter-report")
 
 # Of a soak: how large its guests are, and how many seconds a migration may make no progress.

@@ -2,7 +2,7 @@
 """How large snapshots are with and without the filter: rows, a table and a picture."""
 
 import statistics
-from typing import Sequence
+from typing import Callable, Mapping, Sequence
 
 from .picture import histogram
 from .result_table import MIB, Result, align
@@ -10,8 +10,7 @@ from .result_table import MIB, Result, align
 HEAD = ("workload", "first diff MiB", "filtered", "x", "later diffs MiB", "filtered", "x", "dropped pages", "verified")
 NAMES = 1  # columns that are no figures
 COLOURS = {"plain": "#9a9a9a", "filtered": "#2f9e63"}
-MEDIANS = ("plain_bytes", "filtered_bytes", "plain_first", "filtered_first", "plain_later", "filtered_later",
-           "filtered_pages")
+Figures = Mapping[str, float]
 
 
 def row_of(plain: Result, filtered: Result) -> Result:
@@ -39,7 +38,7 @@ def rows_of(results: Sequence[Result]) -> list[Result]:
     return [row_of(pair[False], pair[True]) for pair in found.values()]
 
 
-def figures(row: Result) -> dict[str, int]:
+def figures(row: Result) -> Figures:
     """What the table and the picture show of a row."""
     return {"plain_bytes": row["plain_bytes"], "filtered_bytes": row["filtered_bytes"],
             "plain_first": row["plain_diffs"][0], "filtered_first": row["filtered_diffs"][0],
@@ -47,17 +46,15 @@ def figures(row: Result) -> dict[str, int]:
             "filtered_pages": sum(row["filtered_pages"])}
 
 
-def median_row(rows: Sequence[Result]) -> Result:
-    """The medians of one workload's rows; those that were not verified have no figures."""
-    good = [figures(row) for row in rows if row["verified"]]
-    medians = {key: statistics.median(row[key] for row in good) for key in MEDIANS} if good else {}
-    return {"workload": rows[0]["workload"], "runs": len(rows), "verified": len(good), **medians}
-
-
-def summarise(rows: Sequence[Result]) -> list[Result]:
-    """A row of medians for each workload."""
-    names = dict.fromkeys(row["workload"] for row in rows)
-    return [median_row([row for row in rows if row["workload"] == name]) for name in names]
+def summarise(rows: Sequence[Result], figures_of: Callable[[Result], Figures] = figures) -> list[Result]:
+    """For each workload the medians of its rows' figures; those that were not verified have none."""
+    summary = []
+    for name in dict.fromkeys(row["workload"] for row in rows):
+        mine = [row for row in rows if row["workload"] == name]
+        good = [figures_of(row) for row in mine if row["verified"]]
+        medians = {key: statistics.median(row[key] for row in good) for key in good[0]} if good else {}
+        summary.append({"workload": name, "runs": len(mine), "verified": len(good), **medians})
+    return summary
 
 
 def sizes(row: Result, diffs: str) -> list[str]:
@@ -66,17 +63,20 @@ def sizes(row: Result, diffs: str) -> list[str]:
     return [f"{plain / MIB:.1f}", f"{filtered / MIB:.1f}", f"{filtered / plain:.2f}"]
 
 
-def cells(row: Result) -> list[str]:
-    """A line of the table."""
+def line_of(row: Result, head: Sequence[str], cells: Callable[[Result], list[str]]) -> list[str]:
+    """A line of a table: the workload, its figures and how many runs were verified."""
     verified = f"{'yes' if row['verified'] == row['runs'] else 'NO'} {row['verified']}/{row['runs']}"
-    if not row["verified"]:
-        return [row["workload"], *("-" * (len(HEAD) - 2)), verified]
-    return [row["workload"], *sizes(row, "first"), *sizes(row, "later"), f"{row['filtered_pages']:.0f}", verified]
+    return [row["workload"], *(cells(row) if row["verified"] else "-" * (len(head) - 2)), verified]
+
+
+def cells_of(row: Result) -> list[str]:
+    """The figures of a line of the table."""
+    return [*sizes(row, "first"), *sizes(row, "later"), f"{row['filtered_pages']:.0f}"]
 
 
 def format_table(summary: Sequence[Result]) -> str:
     """The summary as text."""
-    return align([list(HEAD)] + [cells(row) for row in summary], NAMES)
+    return align([list(HEAD)] + [line_of(row, HEAD, cells_of) for row in summary], NAMES)
 
 
 def picture_script(summary: Sequence[Result], title: str) -> str:

@@ -13,7 +13,7 @@ import json
 import subprocess
 import time
 from pathlib import Path
-from typing import Any, Callable, Iterable, Iterator, Optional
+from typing import Any, Callable, Iterable, Iterator, Optional, Sequence
 
 from ..common.errors import LabError, LostPages
 from ..common.snapshot_tools import SNAPSHOT_TIMEOUT, Tools
@@ -55,11 +55,12 @@ class Chain:
     verified_pages: list[int] = dataclasses.field(default_factory=list)
 
 
-def filter_pages(tools: Tools, pid: int, recorder: Recorder, user: Optional[int] = None) -> int:
-    """Let fprctl filter the log of that process's VM; how many pages it dropped."""
+def filter_pages(tools: Tools, pid: int, recorder: Recorder, user: Optional[int] = None,
+                 more: Sequence[str] = ()) -> int:
+    """Let fprctl filter the log of that process's VM, with more options; how many pages it dropped."""
     run = subprocess.run(
         [str(tools.fprctl / "fprctl"), "filter", str(pid), "--guest", f"unix:{recorder.path}", "--json",
-         "--timeout", str(FILTER_TIMEOUT)],
+         "--timeout", str(FILTER_TIMEOUT), *more],
         capture_output=True, text=True, check=False, user=user, group=user,
         extra_groups=None if user is None else [])
     if run.returncode:
@@ -78,12 +79,13 @@ def compare(original: Snapvmm, restored: Snapvmm, dropped: Callable[[int], bool]
     return len(differing)
 
 
-def check_running(vmm: Snapvmm) -> list[Verified]:
-    """Let a restored guest go on, and check all of its live pages, twice. The first question
-    waits in the UART when the guest starts."""
+def check_running(vmm: Snapvmm, after_first: Callable[[], None] = lambda: None) -> list[Verified]:
+    """Let a restored guest go on, and check all of its live pages, twice; call this when it was done once. The
+    first question waits in the UART when the guest starts."""
     tag = vmm.port.send("verify")
     vmm.resume()
     first = vmm.port.verified(tag)
+    after_first()
     time.sleep(SECONDS_BETWEEN_CHECKS)
     vmm.port.wait_beat()
     checks = [first, vmm.port.verified(vmm.port.send("verify"))]
@@ -91,16 +93,14 @@ def check_running(vmm: Snapvmm) -> list[Verified]:
     return checks
 
 
-class Session:
-    """One chain of snapshots, and the machines that it goes through."""
+class Machines:
+    """The machines that a chain of snapshots goes through."""
 
-    def __init__(self, plan: SnapshotPlan, tools: Tools, directory: Path, stack: contextlib.ExitStack) -> None:
-        self._plan = plan
+    def __init__(self, tools: Tools, directory: Path, stack: contextlib.ExitStack) -> None:
         self._tools = tools
         self._directory = directory
         self._stack = stack
         self._machines: list[Snapvmm] = []
-        self.chain = Chain()
 
     def start(self, arguments: Iterable[str]) -> Snapvmm:
         """Start one more machine."""
@@ -115,6 +115,25 @@ class Session:
         recorder = Recorder(vmm.directory / "recorded", vmm.directory / "report")
         self._stack.callback(recorder.end)
         return recorder
+
+    def last_lines(self) -> str:
+        """What its machines' guests said last, for a person who has to find out why one hangs."""
+        return "; ".join(" | ".join(vmm.port.last_lines) or "nothing" for vmm in self._machines)
+
+    def check_consoles(self) -> None:
+        """No trouble in any guest's log."""
+        for vmm in self._machines:
+            if line := vmm.trouble():
+                raise LabError(f"the guest's kernel says: {line}")
+
+
+class Session(Machines):
+    """One chain of snapshots, and the machines that it goes through."""
+
+    def __init__(self, plan: SnapshotPlan, tools: Tools, directory: Path, stack: contextlib.ExitStack) -> None:
+        super().__init__(tools, directory, stack)
+        self._plan = plan
+        self.chain = Chain()
 
     def take(self, vmm: Snapvmm, recorder: Recorder, last: bool) -> None:
         """The chain's next file, after which the guest stands still if it is the last one."""
@@ -143,16 +162,6 @@ class Session:
         original.end()
         self.chain.verified_pages += [check.pages for check in check_running(vmm)]
         return vmm
-
-    def last_lines(self) -> str:
-        """What its machines' guests said last, for a person who has to find out why one hangs."""
-        return "; ".join(" | ".join(vmm.port.last_lines) or "nothing" for vmm in self._machines)
-
-    def check_consoles(self) -> None:
-        """No trouble in any guest's log."""
-        for vmm in self._machines:
-            if line := vmm.trouble():
-                raise LabError(f"the guest's kernel says: {line}")
 
 
 def result_of(plan: SnapshotPlan, chain: Chain) -> dict[str, Any]:

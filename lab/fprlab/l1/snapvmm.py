@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The lab's guest in examples/snapvmm, a VMM that knows nothing of the filter."""
 
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -27,9 +28,34 @@ def boot_arguments(guest: Path, workload: str, guest_mib: int) -> list[str]:
             "--append", f"{KERNEL_COMMAND_LINE} lab_mib={guest_mib} lab_workload={workload}"]
 
 
-def restore_arguments(files: Sequence[Path]) -> list[str]:
+def restore_arguments(files: Sequence[Path], lazy: bool = False) -> list[str]:
     """The arguments that make snapvmm go on from a chain of snapshots."""
-    return [argument for file in files for argument in ("--restore", str(file))]
+    return [*(argument for file in files for argument in ("--restore", str(file))), *["--lazy"] * lazy]
+
+
+def memory_file(snapshot: Path) -> Path:
+    """Where a flat snapshot has the guest's memory."""
+    return Path(f"{snapshot}.mem")
+
+
+# As a script of an operator's would: the VMM's interface is commands to one file and answers from another. When the
+# snapshot began and ended, in seconds since the boot, goes to a third one. The guest stays paused.
+TAKE_DIFF = """
+ask() {
+    echo "$1" > "$commands"
+    read -r answer < "$answers"
+    case $answer in
+    $2*) ;;
+    *) echo "$1: $answer" >&2; exit 1 ;;
+    esac
+}
+commands=$1 answers=$2
+read -r begun _ < /proc/uptime
+ask pause paused
+ask "diff $3" snapshot
+read -r ended _ < /proc/uptime
+echo "$begun $ended" > "$4"
+"""
 
 
 class Snapvmm:
@@ -100,6 +126,20 @@ class Snapvmm:
         if file.stat().st_size != size:
             raise LabError(f"{file} has {file.stat().st_size} bytes, and not {size} as snapvmm says")
         return size
+
+    def full(self, file: Path) -> None:
+        """Write a flat snapshot of all memory, with which a chain begins."""
+        self._obey(f"full {file}", "snapshot")
+
+    def diff_command(self, file: Path, times: Path) -> list[str]:
+        """A command that pauses the guest and writes the next flat file of its chain; times gets what TAKE_DIFF says."""
+        assert self._process.stdin and self._process.stdout
+        pipes = (f"/proc/{os.getpid()}/fd/{stream.fileno()}" for stream in (self._process.stdin, self._process.stdout))
+        return ["sh", "-c", TAKE_DIFF, "take-diff", *pipes, str(file), str(times)]
+
+    def loaded(self) -> int:
+        """How many pages a lazy one has read from its files."""
+        return int(self._obey("loaded", "loaded"))
 
     def ram(self) -> GuestRam:
         """Where the guest's memory is."""

@@ -15,6 +15,7 @@ class Recorder(AgentServer):
     def __init__(self, path: Path, port: Path) -> None:
         self._port = port
         self._free = 0
+        self.last = 0  # bit n: the last report named page n
         super().__init__(path, self._pass_on)
 
     def _pass_on(self, connection: socket.socket) -> None:
@@ -24,7 +25,8 @@ class Recorder(AgentServer):
                 guest.sendall(receive(connection, wire.REQUEST_LEN))
                 report = receive_report(guest)
                 # Kept first: fprctl must not drop a page of which we know nothing.
-                self._free |= wire.decode(report).free
+                self.last = wire.decode(report).free
+                self._free |= self.last
                 connection.sendall(report)
             except (OSError, EOFError, wire.WireError):
                 pass  # fprctl says what it thinks of that
