@@ -88,10 +88,9 @@ def read_exactly(memory: int, buffer: bytearray, address: int) -> None:
 
 def is_anonymous(ram: GuestRam) -> bool:
     """Whether all of it is memory that belongs to the process alone, and to no file."""
-    match mapping_of(ram):
-        case [_addresses, permissions, _offset, _device, inode, *_path]:
-            return permissions[3] == "p" and inode == "0"
-    return False
+    words = mapping_of(ram)
+    # Addresses, permissions, offset, device, inode
+    return bool(words) and words[1][3] == "p" and words[4] == "0"
 
 
 class ChunkReader:
