@@ -92,6 +92,7 @@ static void fpr_kunit_remove_slot(struct kunit *test, int as_id)
 	struct fpr_kunit *k = test->priv;
 
 	k->kvm->__memslots[as_id][0].gfn_tree = RB_ROOT;
+	atomic_long_set(&k->kvm->__memslots[as_id][0].last_used_slot, 0);
 	kunit_kfree(test, k->slots[as_id].fpr.touched);
 	kunit_kfree(test, k->slots[as_id].dirty_bitmap);
 }
@@ -103,6 +104,8 @@ static void fpr_kunit_fill_slot(struct fpr_kunit *k, int as_id, gfn_t base)
 	size_t n = BITS_TO_LONGS(slot->npages);
 
 	slot->base_gfn = base;
+	/* All address spaces have the same memory at a gfn. */
+	slot->userspace_addr = base << PAGE_SHIFT;
 	fpr_kunit_words(k, slot->dirty_bitmap, n);
 	fpr_kunit_words(k, slot->fpr.touched->bitmap, n);
 	slot->fpr.touched->base_gfn = base;
@@ -368,12 +371,22 @@ static bool fpr_kunit_refuses(struct fpr_kunit *k, int as_id, gfn_t gfn)
 	       test_bit(gfn - k->slots[as_id].base_gfn, k->want.touched[as_id]);
 }
 
+/* Whether address space 1 has memory at the gfn that address space 0 does not show. */
+static bool fpr_kunit_hides(struct fpr_kunit *k, gfn_t gfn)
+{
+	const struct kvm_memory_slot *slot = &k->slots[1];
+
+	return fpr_kunit_maps(k, 1, gfn) &&
+	       (!fpr_kunit_maps(k, 0, gfn) ||
+		slot->userspace_addr != slot->base_gfn << PAGE_SHIFT);
+}
+
 /* A gfn is disposable where nobody refuses, and dirty in all slots if one does. */
 static void fpr_kunit_want_both(struct fpr_kunit *k, gfn_t gfn)
 {
 	unsigned long bit = BITS_PER_LONG + gfn - k->chunk.start;
 	struct fpr_kunit_want *want = &k->want;
-	bool refused = false;
+	bool refused = fpr_kunit_hides(k, gfn);
 	int as_id;
 
 	if (!test_bit(bit, k->chunk.given))
@@ -408,6 +421,9 @@ static void fpr_kunit_two(struct kunit *test, unsigned long align)
 
 	fpr_kunit_fill(k, FPR_KUNIT_FIRST, align);
 	fpr_kunit_fill_slot(k, 1, FPR_KUNIT_START + fpr_kunit_below(k, BITS_PER_LONG));
+	/* Now and then it is other memory. */
+	if (!fpr_kunit_below(k, 4))
+		k->slots[1].userspace_addr += PAGE_SIZE;
 	fpr_kunit_snapshot(k);
 	for (gfn = k->chunk.start; gfn < k->chunk.end; gfn++)
 		fpr_kunit_want_both(k, gfn);
