@@ -27,7 +27,7 @@ class FakeGuest:
         self._answers = answers
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
-        self._listener.listen(1)
+        self._listener.listen()  # also for those that have gone before it looks
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
