@@ -14,4 +14,4 @@ kernel_files=(include/uapi/linux/kvm_fpr.h include/linux/kvm_fpr_types.h include
 kernel_fix_tests=(tools/testing/selftests/kvm/clear_dirty_log_test.c)
 # shellcheck disable=SC2034
 kernel_tests=(tools/testing/selftests/kvm/{fpr_test,fpr_walk_test,fpr_stress,fpr_faults}.c
-	tools/testing/selftests/kvm/{fpr_arch,fpr_random,fpr_options,fpr_util}.h)
+	tools/testing/selftests/kvm/{fpr_arch,fpr_harness,fpr_random,fpr_options,fpr_util}.h)

@@ -27,8 +27,8 @@
 #include "processor.h"
 #include "test_util.h"
 #include "userfaultfd_util.h"
+#include "fpr_harness.h"
 #include "fpr_util.h"
-#include "kvm_test_harness.h"
 
 /* Pages of a chunk of the filter, whose bitmap fills one page of user memory. */
 #define CHUNK		32768u
@@ -47,8 +47,6 @@
 /* More points than any call has in which something can fail. */
 #define MAX_POINTS	1000
 #define MAX_ERRNO	134
-/* Seconds: emulated, and with KASAN, a test takes a while. */
-#define LIMIT		120
 
 /* A bitmap over one slot; all slots have the same pages written and reported. */
 struct pages {
@@ -482,7 +480,7 @@ static const struct swept all_swept[] = {
 	{ "ARM of a slot that logs", add_and_arm, { EFAULT, ENOMEM }, ENOMEM },
 };
 
-TEST_F_TIMEOUT(faults, every_failure_of_every_call, 10 * LIMIT)
+TEST_F_TIMEOUT(faults, every_failure_of_every_call, 4 * TEST_TIMEOUT_DEFAULT)
 {
 	unsigned int i;
 
@@ -498,7 +496,7 @@ static void starve(FIXTURE_DATA(faults) *self, bool on)
 		    "make-it-fail: %s", strerror(errno));
 }
 
-TEST_F_TIMEOUT(faults, no_memory_at_all, LIMIT)
+TEST_F(faults, no_memory_at_all)
 {
 	const struct swept *swept;
 	unsigned int i;
@@ -615,7 +613,7 @@ static void take_signals(void)
 }
 
 /* Where the arguments come late the signal comes before anything is done. */
-TEST_F_TIMEOUT(faults, signal_in_every_chunk_of_set, LIMIT)
+TEST_F(faults, signal_in_every_chunk_of_set)
 {
 	struct kvm_fpr_bitmap *set;
 	unsigned int i;
@@ -637,7 +635,7 @@ TEST_F_TIMEOUT(faults, signal_in_every_chunk_of_set, LIMIT)
 	end_late();
 }
 
-TEST_F_TIMEOUT(faults, signal_in_every_chunk_of_arm, LIMIT)
+TEST_F(faults, signal_in_every_chunk_of_arm)
 {
 	struct pages dropped = and_not(&reported, &after), left = and_not(&before, &dropped);
 	struct kvm_fpr_arm *arm;
@@ -698,7 +696,7 @@ static void assert_all_dirty(FIXTURE_DATA(faults) *self)
 	assert_vm_works(self);
 }
 
-TEST_F_TIMEOUT(faults, vm_is_used_while_report_comes, LIMIT)
+TEST_F(faults, vm_is_used_while_report_comes)
 {
 	struct kvm_fpr_bitmap set;
 
@@ -712,7 +710,7 @@ TEST_F_TIMEOUT(faults, vm_is_used_while_report_comes, LIMIT)
 	assert_all_dirty(self);
 }
 
-TEST_F_TIMEOUT(faults, vm_is_used_while_candidates_come, LIMIT)
+TEST_F(faults, vm_is_used_while_candidates_come)
 {
 	struct kvm_fpr_arm arm;
 
@@ -726,7 +724,7 @@ TEST_F_TIMEOUT(faults, vm_is_used_while_candidates_come, LIMIT)
 }
 
 /* What is confirmed is written where memory comes late as well. */
-TEST_F_TIMEOUT(faults, vm_is_used_while_confirmed_comes, LIMIT)
+TEST_F(faults, vm_is_used_while_confirmed_comes)
 {
 	struct kvm_fpr_bitmap set;
 
@@ -746,7 +744,7 @@ static bool arm_in_second_chunk(unsigned int n)
 	return true;
 }
 
-TEST_F_TIMEOUT(faults, epoch_ends_while_report_comes, LIMIT)
+TEST_F(faults, epoch_ends_while_report_comes)
 {
 	struct kvm_fpr_bitmap set;
 
@@ -758,7 +756,7 @@ TEST_F_TIMEOUT(faults, epoch_ends_while_report_comes, LIMIT)
 	assert_done(self, &set, 1);
 }
 
-TEST_F_TIMEOUT(faults, epoch_ends_while_candidates_come, LIMIT)
+TEST_F(faults, epoch_ends_while_candidates_come)
 {
 	struct kvm_fpr_arm arm;
 
@@ -779,7 +777,7 @@ static bool unmap_second_chunk(unsigned int n)
 	return n != 2;
 }
 
-TEST_F_TIMEOUT(faults, report_is_unmapped, LIMIT)
+TEST_F(faults, report_is_unmapped)
 {
 	struct kvm_fpr_bitmap set;
 
@@ -791,7 +789,7 @@ TEST_F_TIMEOUT(faults, report_is_unmapped, LIMIT)
 	assert_done(self, &set, 1);
 }
 
-TEST_F_TIMEOUT(faults, candidates_are_unmapped, LIMIT)
+TEST_F(faults, candidates_are_unmapped)
 {
 	struct kvm_fpr_arm arm;
 
@@ -811,7 +809,7 @@ static bool unmap_confirmed(unsigned int n)
 	return true;
 }
 
-TEST_F_TIMEOUT(faults, confirmed_is_unmapped, LIMIT)
+TEST_F(faults, confirmed_is_unmapped)
 {
 	struct kvm_fpr_bitmap set;
 
@@ -832,7 +830,7 @@ static bool truncate_file(unsigned int n)
 }
 
 /* What userspace gets as SIGBUS. */
-TEST_F_TIMEOUT(faults, confirmed_is_truncated, LIMIT)
+TEST_F(faults, confirmed_is_truncated)
 {
 	struct kvm_fpr_bitmap set;
 	void *confirmed;
@@ -889,7 +887,7 @@ static void kill_in_second_chunk(pid_t pid)
 		    "the process ended by itself");
 }
 
-TEST_F_TIMEOUT(faults, another_process_is_killed, LIMIT)
+TEST_F(faults, another_process_is_killed)
 {
 	struct pages filtered = filtered_log();
 	unsigned int i;

@@ -15,8 +15,8 @@
 #include "kvm_util.h"
 #include "processor.h"
 #include "test_util.h"
+#include "fpr_harness.h"
 #include "fpr_util.h"
-#include "kvm_test_harness.h"
 
 #define SLOT		10
 #define MAX_PAGES	4096u
@@ -187,10 +187,7 @@ static void report(FIXTURE_DATA(walk) *self, uint64_t epoch)
 	}
 }
 
-/* Seconds, at most: shadow paging is slow on a kernel that checks itself. */
-#define WALK_TIMEOUT	300
-
-TEST_F_TIMEOUT(walk, arm_protects_every_page, WALK_TIMEOUT)
+TEST_F(walk, arm_protects_every_page)
 {
 	unsigned int round, step;
 	uint64_t epoch;
