@@ -11,9 +11,10 @@
  * KVM_FPR_SET_BITMAP clears its bit in D.  KVM_GET_DIRTY_LOG and
  * KVM_CLEAR_DIRTY_LOG know nothing of all this.
  *
- * Everything here runs under slots_lock, as do the two ioctls above and every
- * change of a memslot.  There are two exceptions: marking a page (kvm_fpr_touch()),
- * and the wait in ARM for those who are about to mark one.
+ * D, T and the epoch change under slots_lock, as with the two ioctls above and
+ * every change of a memslot; only marking a page (kvm_fpr_touch()) does without.
+ * ARM's wait for those who are about to mark one, and all access to the caller's
+ * memory, hold no lock.
  *
  * Documentation/virt/kvm/free-page-filter.rst argues why no write is lost.
  */

@@ -52,7 +52,7 @@
  *		interfaces; on arm64 also: the VM is protected, or its vCPUs have
  *		EL2 (KVM_ARM_VCPU_HAS_EL2)
  * ENXIO	the VM uses a dirty ring
- * EFAULT	the argument is not readable or not writable
+ * EFAULT	the argument is not readable; that it is writable is checked last
  * EINVAL	an unknown flag, a reserved field that is not zero, or a field
  *		out of its range
  */
@@ -145,7 +145,8 @@ struct kvm_fpr_arm {
  * ESTALE	the epoch is not the VM's current one: another ARM or a DISARM
  *		came; or memslots in the range log dirty pages, but none of
  *		them since the epoch began: they were created, moved or had
- *		their logging switched on later
+ *		their logging switched on later; or no memslot of the VM has
+ *		logged since then
  * EINTR	a signal came before anything was done
  * ENOMEM	no memory for the buffers
  *
