@@ -22,7 +22,7 @@ static const struct {
 	{ EIO, FPR_ERROR,
 	  "the VM is dead: its process ended or KVM gave it up" },
 	{ EPERM, FPR_ERROR,
-	  "not permitted: the VM's owner must enable KVM_FPR_CAP_FOREIGN, or run with CAP_SYS_ADMIN in the initial user namespace" },
+	  "not permitted: run fprctl with CAP_SYS_ADMIN in the initial user namespace, or let the VM's owner enable KVM_FPR_CAP_FOREIGN" },
 	{ EOPNOTSUPP, FPR_ERROR,
 	  "the VM's memory is private or encrypted: the filter cannot be used with it" },
 	{ ENXIO, FPR_ERROR,

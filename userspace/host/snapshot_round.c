@@ -66,13 +66,19 @@ static enum fpr_status run_snapshot(struct snapshot_round *snapshot, const struc
 
 static enum fpr_status keep_confirmed(struct snapshot_round *snapshot)
 {
+	enum fpr_status status;
+
 	if (!snapshot->confirmed.path)
 		return FPR_OK;
-	if (!snapshot->command_status)
-		return confirmed_file_commit(&snapshot->confirmed);
-	warnx("%s: not written, as the command exited with status %d", snapshot->confirmed.path,
-	      snapshot->command_status);
-	return FPR_OK;
+	if (snapshot->command_status) {
+		warnx("%s: not written, as the command exited with status %d",
+		      snapshot->confirmed.path, snapshot->command_status);
+		return FPR_OK;
+	}
+	status = confirmed_file_commit(&snapshot->confirmed);
+	if (status && snapshot->command)
+		warnx("the command succeeded: do not run it again because of that");
+	return status;
 }
 
 enum fpr_status snapshot_round_run(struct snapshot_round *snapshot, const struct filter *filter,
