@@ -15,6 +15,10 @@
 #include "test_util.h"
 #include "kvm_test_harness.h"
 
+/* Seconds: with shadow page tables, in an emulator that is busy, 30 may be short. */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	300
+
 #define SLOT		10
 #define PAGE		4096ul
 #define HUGE_PAGES	512u
