@@ -310,6 +310,9 @@ static int arm_vm(struct kvm_fpr_arm *arm)
 	if (how && !strcmp(how, "sleep")) {
 		usleep(300000);
 		how = NULL;
+	} else if (how && !strcmp(how, "wait")) {
+		wait_for_test();
+		how = NULL;
 	}
 	if (fail_as(how))
 		return -1;
