@@ -36,8 +36,10 @@ use_suite()
 	suite=$1
 	apt_dir=$(cache_dir)/apt-$suite-lists
 	mkdir -p "$apt_dir"/{lists,archives}/partial
-	printf "%s [signed-by=$keyring] $uri $suite main\n" deb deb-src > "$apt_dir/sources.list"
-	cat > "$apt_dir/apt.conf" <<-END
+	# Others may read both at this moment.
+	printf "%s [signed-by=$keyring] $uri $suite main\n" deb deb-src > "$apt_dir/sources.list.$$"
+	mv "$apt_dir/sources.list.$$" "$apt_dir/sources.list"
+	cat > "$apt_dir/apt.conf.$$" <<-END
 		Dir::Etc::sourcelist "$apt_dir/sources.list";
 		Dir::Etc::sourceparts "-";
 		Dir::State::lists "$apt_dir/lists";
@@ -48,6 +50,7 @@ use_suite()
 		Acquire::Retries "2";
 		$([ "$(id -u)" -ne 0 ] || echo 'APT::Sandbox::User "root";')
 	END
+	mv "$apt_dir/apt.conf.$$" "$apt_dir/apt.conf"
 	export APT_CONFIG=$apt_dir/apt.conf
 }
 

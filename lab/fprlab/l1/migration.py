@@ -77,6 +77,7 @@ def result_of(run: Run, guest_mib: int, info: dict[str, Any], counters: dict[str
         "pages_zero": ram["duplicate"],
         "total_ms": info["total-time"],
         "downtime_ms": info["downtime"],
+        "downtime_bytes": ram["downtime-bytes"],
         "rounds": ram["dirty-sync-count"],
         "reported_pages": counters.get("reported-pages", 0),
         "filtered_pages": counters.get("filtered-pages", 0),

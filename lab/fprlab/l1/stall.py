@@ -81,8 +81,8 @@ class Stuck:
 def remove_beside_another(guest: Stuck) -> None:
     """The migration waits for the silent agent, until its object goes; the quick one's stays."""
     guest.execute("object-add", qom_type="free-page-agent", id=QUICK, chardev="quick")
-    wait_until("both agents were asked whether they are there",
-               lambda: guest.silent.requests and guest.quick.requests)
+    wait_until("both agents are there", lambda: all(guest.execute(
+        "qom-get", path=f"/objects/{name}", property="agent-present") for name in (SILENT, QUICK)))
     guest.begin()
     wait_until("both agents were asked", lambda: guest.silent.requests > 1 and guest.quick.requests > 1)
     guest.execute("object-del", id=SILENT)

@@ -74,7 +74,8 @@ SENDING_FEATURES = {feature.name: feature for feature in (
     Feature("dirty-rate", parameters=HELD, before=measure_dirty_rate, during=measure_again,
             loaded=check_dirty_rate),
     Feature("patience", ready=wait_for_report),
-    Feature("early", early=True),
+    # It ends, however fast the guest boots and writes.
+    Feature("early", early=True, parameters={"downtime-limit": 10000}),
     Feature("agent", reports=True, loaded=check_reports_came),
     Feature("zero-copy-send", capabilities=("multifd", "zero-copy-send"), parameters={"multifd-channels": 2}, tcp=True,
             loaded=check_zero_copy, excludes=("xbzrle", "file", "mapped-ram")),
