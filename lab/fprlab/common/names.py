@@ -10,13 +10,15 @@ WORKLOADS = ("idle", "freed", "frag", "churn", "forks")
 DEVICE_WORKLOADS = ("disk", "net")
 # Of lab/tests/l0/race_test alone.
 RACE_WORKLOAD = "pressure"
-MODES = ("plain", "pagemap", "hint", "filter-hint", "filter-report")
+# vmm is the control: as filter-report, but with upstream's ioctls alone.
+MODES = ("plain", "pagemap", "hint", "filter-hint", "filter-report", "vmm")
 DEMO_MODES = ("plain", "hint", "filter-hint", "filter-report")
 # Chains of flat snapshots: without the filter; with fprctl filter before each diff; and with fprctl filter that runs
 # what takes the diff.
 CHAIN_WAYS = ("plain", "apart", "exec")
 CHAIN_DIFFS = 8
-FILTER_MODES = ("filter-hint", "filter-report")
+REPORT_MODES = ("filter-report", "vmm")
+FILTER_MODES = ("filter-hint", *REPORT_MODES)
 
 # Of a soak: how large its guests are, and how many seconds a migration may make no progress.
 SOAK_GUEST_MIB = (256, 384, 512, 768, 1024)

@@ -9,7 +9,7 @@ from ..common.errors import LabError
 from .result_table import MIB, Result, write_atomically
 
 COLOURS = {"plain": "#9a9a9a", "pagemap": "#b07aa1", "hint": "#e0a030", "filter-hint": "#2a78b0",
-           "filter-report": "#2f9e63"}
+           "filter-report": "#2f9e63", "vmm": "#8c6d4f"}
 
 
 def data_lines(rows: Sequence[Result], modes: list[str]) -> list[str]:

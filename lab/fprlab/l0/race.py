@@ -8,7 +8,8 @@ from typing import Any
 from ..common.names import RACE_WORKLOAD
 from .plan import MigrationPlan
 
-MODES = ("hint", "filter-hint", "filter-report")
+FILTERED = ("filter-hint", "filter-report")
+MODES = ("hint", *FILTERED)
 # Of lab/l1/migrate. With the cap pages stay dirty for long enough to be hinted and filled.
 OPTIONS = ["--race", "waiting", "--bandwidth", "32"]
 

@@ -4,7 +4,7 @@
 from typing import Any, Union
 
 from ..common.errors import LabError
-from ..common.names import FILTER_MODES
+from ..common.names import FILTER_MODES, REPORT_MODES
 from .agents.misbehaving import ABSENT, MisbehavingAgent
 from .agents.relay import RELAYS, Relay
 from .guest_qemu import GuestQemu
@@ -45,7 +45,7 @@ def check_filter(run: Run, info: dict[str, Any], source: GuestQemu) -> dict[str,
         check_as_ever(counters)
     elif not counters.get("epochs", 0):
         raise LabError("QEMU did not use the filter: no epoch was begun")
-    if run.mode == "filter-report" and run.agent not in RELAYS and not run.early():
+    if run.mode in REPORT_MODES and run.agent not in RELAYS and not run.early():
         check_reports(run, counters)
     return counters
 

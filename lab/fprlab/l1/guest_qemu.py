@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Optional, Sequence
 
 from ..common.errors import LabError
-from ..common.names import FILTER_MODES
+from ..common.names import FILTER_MODES, REPORT_MODES
 from ..common.trouble import first_trouble
 from .drop_trace import EVENT
 from .features.feature import Feature
@@ -29,7 +29,10 @@ BALLOON = {
     "hint": "virtio-balloon-pci,iothread=io0,free-page-hint=on",
     "filter-hint": "virtio-balloon-pci,iothread=io0,free-page-hint=on,free-page-filter=on",
     "filter-report": "virtio-balloon-pci",
+    "vmm": "virtio-balloon-pci",
 }
+# See qemu/accel/kvm/kvm-fpr-vmm.h.
+CONTROL = ["env", "KVM_FPR_VMM=1"]
 HINT_MODES = ("hint", "filter-hint")
 
 
@@ -75,7 +78,7 @@ class Guest:
 
     def reports(self) -> bool:
         """Whether its agent is asked for reports."""
-        return self.mode == "filter-report" or any(feature.reports for feature in self.features)
+        return self.mode in REPORT_MODES or any(feature.reports for feature in self.features)
 
     def append(self) -> str:
         """Words for the kernel's command line."""
@@ -115,7 +118,8 @@ def command_line(settings: QemuSettings, guest: Guest, directory: Path, incoming
     # nested virtualisation that the guest does not use.
     cpu = "host,-xsave,-svm,-vmx" if settings.accel == "kvm" else "max"
     args = [
-        *settings.prefix, settings.binary, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+        *settings.prefix, *CONTROL * (guest.mode == "vmm"), settings.binary,
+        "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
         "-accel", settings.accel + guest.accel(), "-cpu", cpu, "-smp", "1",
         "-machine", f"{guest.machine()},memory-backend=ram0", "-m", guest.memory(settings.guest_mib),
         "-object", guest.backend(settings.guest_mib),

@@ -294,6 +294,31 @@ static void bench_set(struct bench *b)
 	print_figures("set_clean", clean);
 }
 
+/*
+ * What a VMM that filters without these ioctls takes in the place of SET: all pages
+ * are in the log, or none.  GET clears nothing, as CLEAR is for that.
+ */
+static void bench_get(struct bench *b)
+{
+	static uint64_t log[WORDS(MAX_PAGES)];
+	uint64_t full[repeats], empty[repeats], start;
+	unsigned int i;
+
+	for (i = 0; i < repeats; i++) {
+		make_all_dirty(b);
+		start = clock_now();
+		kvm_vm_get_dirty_log(b->vm, SLOT, log);
+		full[i] = clock_now() - start;
+
+		make_nothing_dirty(b);
+		start = clock_now();
+		kvm_vm_get_dirty_log(b->vm, SLOT, log);
+		empty[i] = clock_now() - start;
+	}
+	print_figures("get_full", full);
+	print_figures("get_empty", empty);
+}
+
 /* Everything is dirty; the candidates are what CLEAR is compared over. */
 static void bench_candidates(struct bench *b)
 {
@@ -354,6 +379,7 @@ static void bench_small_pages(void)
 	bench_state(&b, "4k_1pct", make_hundredth_dirty, hundredth);
 	bench_arm_nothing(&b);
 	bench_set(&b);
+	bench_get(&b);
 	bench_candidates(&b);
 	kvm_vm_free(b.vm);
 }
