@@ -73,7 +73,7 @@
 /* Seconds; a round takes a tenth of one, and with KASAN on a busy machine some. */
 #define ROUND_LIMIT	120
 /* How many times the time that was asked for a slow machine may take. */
-#define MAX_TIMES	10
+#define MAX_TIMES	10u
 
 #define MAX_COMPLAINTS	5
 
