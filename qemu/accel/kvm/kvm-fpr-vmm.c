@@ -45,8 +45,9 @@ bool kvm_fpr_vmm(void)
 
 const char *kvm_fpr_vmm_blocked(void)
 {
-    if (!kvm_state->manual_dirty_log_protect) {
-        return "KVM_GET_DIRTY_LOG clears the log";
+    /* Of the two flags the second comes with the first alone. */
+    if (!(kvm_state->manual_dirty_log_protect & KVM_DIRTY_LOG_INITIALLY_SET)) {
+        return "KVM_GET_DIRTY_LOG clears the log, or a new slot's log is empty";
     }
     return NULL;
 }
