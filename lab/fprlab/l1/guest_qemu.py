@@ -59,10 +59,26 @@ class Guest:
     mode: str
     features: tuple[Feature, ...] = ()
 
-    def backend(self, mib: int) -> str:
-        """The object that is the guest's RAM."""
+    def cpus(self) -> int:
+        """How many virtual CPUs it has."""
+        return max([1, *(feature.cpus for feature in self.features)])
+
+    def blocks(self, size: int) -> list[tuple[int, int]]:
+        """Guest physical address and size of each of QEMU's blocks that are its RAM of that size, without memory
+        devices."""
+        nodes = max([1, *(feature.nodes for feature in self.features)])
+        return [(node * size // nodes, size // nodes) for node in range(nodes)]
+
+    def ram(self, mib: int) -> list[str]:
+        """The arguments that are the guest's RAM: an object for each node."""
         kinds = [feature.backend for feature in self.features if feature.backend] or ["memory-backend-ram"]
-        return f"{kinds[0]},id=ram0,size={mib}M"
+        blocks = self.blocks(mib)
+        args = [word for node, (_, size) in enumerate(blocks) for word in
+                ("-object", f"{kinds[0]},id=ram{node},size={size}M")]
+        if len(blocks) == 1:
+            return [*args, "-machine", "memory-backend=ram0"]
+        return args + [word for node in range(len(blocks)) for word in
+                       ("-numa", f"node,nodeid={node},memdev=ram{node}")]
 
     def memory(self, mib: int) -> str:
         """The argument of -m."""
@@ -120,9 +136,8 @@ def command_line(settings: QemuSettings, guest: Guest, directory: Path, incoming
     args = [
         *settings.prefix, *CONTROL * (guest.mode == "vmm"), settings.binary,
         "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-        "-accel", settings.accel + guest.accel(), "-cpu", cpu, "-smp", "1",
-        "-machine", f"{guest.machine()},memory-backend=ram0", "-m", guest.memory(settings.guest_mib),
-        "-object", guest.backend(settings.guest_mib),
+        "-accel", settings.accel + guest.accel(), "-cpu", cpu, "-smp", str(guest.cpus()),
+        "-machine", guest.machine(), "-m", guest.memory(settings.guest_mib), *guest.ram(settings.guest_mib),
         "-object", "iothread,id=io0",
         "-kernel", str(settings.guest / "vmlinuz"), "-initrd", str(settings.guest / "initrd.img"),
         "-append", f"{KERNEL_COMMAND_LINE} {settings.append} lab_mib={settings.guest_mib} {guest.append()}",

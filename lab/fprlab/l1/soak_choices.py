@@ -9,16 +9,17 @@ from ..common.names import SOAK_GUEST_MIB, SOAK_TIMEOUT, WORKLOADS
 from .failures import FAILURES, Failure
 from .features.basic import BASIC_FEATURES, combinable
 from .features.feature import Feature, found_nothing, nothing
+from .features.machine import MACHINE_FEATURES
 from .features.memory import MEMORY_FEATURES
 from .migration_run import Run
 from .round_trip import Leg
 
 # Stock hints are left out: they lose writes of a guest that takes hinted pages back.
 MODES = {"filter-report": 4, "filter-hint": 3, "plain": 1}
-# What a guest's memory is made of, without what the test of that feature measures and sets the pace for.
-MEMORY = tuple(dataclasses.replace(MEMORY_FEATURES[name], parameters={}, during=nothing, loaded=found_nothing)
-               for name in ("hugetlb", "thp"))
-SPECIAL = 0.4  # the part of all guests that have such memory
+# What a guest is made of, without what the test of that feature measures and sets the pace for.
+SHAPES = tuple(dataclasses.replace(feature, parameters={}, during=nothing, loaded=found_nothing)
+               for feature in (MEMORY_FEATURES["hugetlb"], MEMORY_FEATURES["thp"], *MACHINE_FEATURES.values()))
+SPECIAL = 0.4  # the part of all guests that are made of such
 FILLING = ("freed", "frag")  # they fill most of the guest's memory once
 FILLING_MIN_MIB = 384        # less has no room for that and the guest's kernel
 HOPS = (3, 5, 7)  # migrations of a guest: odd, so that the last one is without a failure
@@ -70,8 +71,8 @@ def choose_guest(seed: int, number: int) -> SoakGuest:
     mode = choose.choices(list(MODES), list(MODES.values()))[0]
     workload = choose.choice(WORKLOADS)
     sizes = [mib for mib in SOAK_GUEST_MIB if workload not in FILLING or mib >= FILLING_MIN_MIB]
-    memory = (choose.choice(MEMORY),) if choose.random() < SPECIAL else ()
-    return SoakGuest(number, workload, mode, choose.choice(sizes), choose.choice(HOPS), memory)
+    shape = (choose.choice(SHAPES),) if choose.random() < SPECIAL else ()
+    return SoakGuest(number, workload, mode, choose.choice(sizes), choose.choice(HOPS), shape)
 
 
 def choose_leg(seed: int, guest: SoakGuest, hop: int) -> Leg:

@@ -45,14 +45,14 @@ def compare_block(run: Run, source: GuestQemu, left: GuestRam, right: GuestRam, 
 
 def compare_ram(run: Run, source: GuestQemu, destination: GuestQemu, size: int,
                 wall_clock: int, traced: int = 0) -> int:
-    """The same for all of the guest's RAM; memory devices have blocks of their own. The
+    """The same for all of the guest's RAM; nodes and memory devices have blocks of their own. The
     guest's clock is at a guest physical address, or nowhere if that is 0."""
-    blocks = [(0, size)] + memory_devices(source)
-    if blocks[1:] != memory_devices(destination):
+    devices = memory_devices(source)
+    if devices != memory_devices(destination):
         raise LabError("the destination has other memory devices than the source")
     clock = host_address(source.qmp, wall_clock) if wall_clock else -1
     differing = 0
-    for address, length in blocks:
+    for address, length in run.guest().blocks(size) + devices:
         left, right = (find_ram(side.qmp, side.pid, length, address) for side in (source, destination))
         differing += compare_block(run, source, left, right, clock - left.address, traced)
     return differing

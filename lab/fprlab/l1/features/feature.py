@@ -55,6 +55,8 @@ class Feature:
     name: str
     backend: str = ""  # the object that is the guest's RAM, without its id and size
     memory: str = ""   # what follows the size in -m
+    cpus: int = 1      # virtual ones
+    nodes: int = 1     # NUMA nodes, each with a backend of its own
     arguments: Callable[[Path, bool], Sequence[str]] = no_arguments  # (directory, incoming)
     machine: str = ""  # QEMU's name of the machine, and its properties
     accel: str = ""    # what follows the accelerator's name
@@ -80,4 +82,4 @@ class Feature:
 
     def of_guest(self) -> bool:
         """Whether the guest has it all its life."""
-        return bool(self.backend or self.memory or self.machine) or self.arguments is not no_arguments
+        return bool(self.backend or self.memory or self.machine) or self.cpus > 1 or self.nodes > 1 or self.arguments is not no_arguments
