@@ -123,7 +123,8 @@ def run_session(plan: MigrationPlan, parts: Parts, show: Callable[[str], None], 
     return run_command(command(plan, parts, kvm, options or []), plan.runs(), show, each)
 
 
-def run_cases(cases: Sequence[str], guest_mib: int, parts: Parts, show: Callable[[str], None]) -> list[dict[str, Any]]:
+def run_cases(cases: Sequence[str], guest_mib: int, parts: Parts, show: Callable[[str], None],
+              options: Sequence[str] = ()) -> list[dict[str, Any]]:
     """All results of migrations with their features, as lab/l1/migrate names them."""
-    options = [f"--case={case}" for case in cases]
-    return run_command(migrate_command(guest_mib, len(cases), parts, "modules", options), len(cases), show)
+    line = migrate_command(guest_mib, len(cases), parts, "modules", [*options, *(f"--case={case}" for case in cases)])
+    return run_command(line, len(cases), show)
