@@ -3,7 +3,7 @@
  * PID 1 of the guest that the lab migrates.
  *
  * Reads from the kernel's command line lab_workload=idle|freed|frag|churn|forks|
- * disk|net|pressure, lab_mib=MIB, the guest's memory, lab_report=yes if it is to
+ * disk|net|pressure, or the name of a program of l2/programs, lab_mib=MIB, the guest's memory, lab_report=yes if it is to
  * report its free pages at REPORT_PORT, or the path of a UART or vsock:any:PORT to report
  * them there, and lab_modules=NAME,... to load first.  For
  * 1024 MiB (sizes scale with lab_mib) it keeps 100 MiB of random data, verifies it
@@ -19,6 +19,8 @@
  *		the time
  *   net		receives frames and leaves them in the kernel until the next check
  *   pressure	fills 600 MiB when it is told to
+ *   server, database, build, managed
+ *		run a program that nobody here wrote, see l2/programs
  *
  * It talks with the host in lines over LAB_PORT.  The port outlives a migration:
  * the destination's host end is opened again, and what the guest says while no
@@ -38,6 +40,11 @@
  *			when a vCPU's state is loaded; 0: nowhere
  *   free TAG		free TAG NOW LOWEST: bytes that are free in the buddy
  *			allocator, and the fewest since this was asked last
+ *   work TAG		work TAG LOOPS MS AGENT: units of work that the workload
+ *			has done, the time in ms, and the CPU time in us that
+ *			the reporter has taken, since it began
+ *   map TAG		map TAG ADDRESS: where it has left a map of its
+ *			free pages, see guest_free_map.h
  *   press TAG		nothing: the workload pressure fills its memory
  *   press-hinted TAG	nothing: it does so as soon as half of what is free was
  *			hinted away
@@ -70,8 +77,10 @@
 #include <unistd.h>
 
 #include "guest_disk.h"
+#include "guest_free_map.h"
 #include "guest_memory.h"
 #include "guest_net.h"
+#include "guest_program.h"
 
 #define LAB_PORT "/dev/ttyS1"
 #define REPORT_PORT "fpr.report"
@@ -104,6 +113,8 @@ struct guest {
 	bool reading;			/* it reads its disk */
 	unsigned int forks;		/* how many to keep alive */
 	unsigned int forked;		/* how many are alive */
+	uint64_t loops;			/* pages churned, processes ended, chunks read */
+	pid_t reporter;			/* 0 if there is none */
 	uint64_t lowest_free;		/* bytes */
 	uint64_t beats;
 	int64_t next_beat_ms;
@@ -267,7 +278,8 @@ static void start_reporter(const char *where)
 	} else {
 		wait_for_port(REPORT_PORT "\n", path, sizeof(path));
 	}
-	if (setpriority(PRIO_PROCESS, spawn(argv), REPORTER_NICE))
+	guest.reporter = spawn(argv);
+	if (setpriority(PRIO_PROCESS, guest.reporter, REPORTER_NICE))
 		give_up("priority of the reporter");
 }
 
@@ -373,6 +385,38 @@ static void say_free(const char *tag)
 	guest.lowest_free = UINT64_MAX;
 }
 
+/* CPU time of the reporter, in microseconds. */
+static uint64_t reporter_us(void)
+{
+	uint64_t ns = 0;
+	char path[64];
+	FILE *f;
+
+	if (!guest.reporter)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/schedstat", guest.reporter);
+	f = fopen(path, "r");
+	if (!f || fscanf(f, "%" SCNu64, &ns) != 1)
+		give_up(path);
+	fclose(f);
+	return ns / 1000;
+}
+
+static void say_work(const char *tag)
+{
+	say("work %s %" PRIu64 " %" PRId64 " %" PRIu64, tag, guest.loops + program_loops(), now_ms(),
+	    reporter_us());
+}
+
+static void say_free_map(const char *tag)
+{
+	uint64_t address;
+
+	if (!free_map(&address))
+		give_up("map of free pages");
+	say("map %s %" PRIu64, tag, address);
+}
+
 static void account(const struct verify_result *result)
 {
 	uint64_t pages = guest.total.pages + result->pages;
@@ -394,6 +438,8 @@ static void verify_all(const char *tag)
 	buffer_verify(&guest.work, &result);
 	disk_verify(&result);
 	net_verify(&result);
+	if (!program_verify(&result))
+		give_up("verify: the program");
 	account(&result);
 	if (total->buffer)
 		snprintf(first, sizeof(first),
@@ -430,6 +476,10 @@ static void handle_line(const char *line)
 		say("wallclock %s %" PRIu64, tag, wall_clock());
 	else if (sscanf(line, "free %31s", tag) == 1)
 		say_free(tag);
+	else if (sscanf(line, "work %31s", tag) == 1)
+		say_work(tag);
+	else if (sscanf(line, "map %31s", tag) == 1)
+		say_free_map(tag);
 	else if (sscanf(line, "press %31s", tag) == 1)
 		press(false);
 	else if (sscanf(line, "press-hinted %31s", tag) == 1)
@@ -490,6 +540,7 @@ static void churn_step(void)
 		n = CHURN_STEP;
 	buffer_fill(&guest.work, guest.churned, n);
 	guest.churned += n;
+	guest.loops += n;
 }
 
 static void start_idle(size_t mib)
@@ -557,8 +608,10 @@ static void keep_forks(void)
 {
 	char *argv[] = { "/init", FORK_ARGUMENT, NULL };
 
-	while (guest.forked && waitpid(-1, NULL, WNOHANG) > 0)
+	while (guest.forked && waitpid(-1, NULL, WNOHANG) > 0) {
 		guest.forked--;
+		guest.loops++;
+	}
 	for (; guest.forked < guest.forks; guest.forked++)
 		spawn(argv);
 }
@@ -586,6 +639,7 @@ static void read_disk(void)
 	if (!disk_step(&result))
 		give_up("disk: read");
 	account(&result);
+	guest.loops++;
 }
 
 static void start_net(size_t mib)
@@ -631,6 +685,7 @@ static void start_workload(const char *name, size_t mib)
 		{ "net", start_net },
 		{ "pressure", start_pressure },
 	};
+	static const char * const programs[] = { "server", "database", "build", "managed" };
 	size_t npages = 100 * mib * MIB_PAGES / 1024;
 
 	if (!buffer_create(&guest.keep, "keep", npages, 1ULL << 56, false))
@@ -640,6 +695,14 @@ static void start_workload(const char *name, size_t mib)
 		if (strcmp(workloads[i].name, name))
 			continue;
 		workloads[i].start(mib);
+		say("ready %s", name);
+		return;
+	}
+	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
+		if (strcmp(programs[i], name))
+			continue;
+		if (!program_start(name, mib))
+			give_up(name);
 		say("ready %s", name);
 		return;
 	}

@@ -6,6 +6,8 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[3]  # the checkout, which L1 sees, too
 
 WORKLOADS = ("idle", "freed", "frag", "churn", "forks")
+# Programs that nobody here wrote, see lab/l2/programs; their guests need what lab/build-guest --programs adds.
+PROGRAM_WORKLOADS = ("server", "database", "build", "managed")
 # Those that need a device, which a feature brings.
 DEVICE_WORKLOADS = ("disk", "net")
 # Of lab/tests/l0/race_test alone.

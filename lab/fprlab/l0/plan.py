@@ -5,7 +5,7 @@ import dataclasses
 from typing import Mapping
 
 from ..common.errors import LabError
-from ..common.names import DEMO_MODES, MODES, WORKLOADS
+from ..common.names import DEMO_MODES, MODES, PROGRAM_WORKLOADS, WORKLOADS
 
 GUEST_MIB_RANGE = (256, 65536)
 REPEAT_RANGE = (1, 100)
@@ -20,6 +20,10 @@ class MigrationPlan:
     modes: tuple[str, ...] = DEMO_MODES
     repeat: int = 1
     guest_mib: int = 1024
+
+    def has_programs(self) -> bool:
+        """Whether a guest needs more than its PID 1."""
+        return any(workload in PROGRAM_WORKLOADS for workload in self.workloads)
 
     def runs(self) -> int:
         """How many migrations that makes."""
@@ -54,7 +58,7 @@ def parse_plan(environment: Mapping[str, str]) -> MigrationPlan:
     get = {name: environment.get(name, "").strip()
            for name in ("WORKLOADS", "MODES", "REPEAT", "GUEST_MIB")}
     return MigrationPlan(
-        chosen_names("WORKLOADS", get["WORKLOADS"], WORKLOADS),
+        chosen_names("WORKLOADS", get["WORKLOADS"], WORKLOADS + PROGRAM_WORKLOADS, WORKLOADS),
         chosen_names("MODES", get["MODES"], MODES, DEMO_MODES),
         chosen_number("REPEAT", get["REPEAT"], MigrationPlan.repeat, REPEAT_RANGE),
         chosen_number("GUEST_MIB", get["GUEST_MIB"], MigrationPlan.guest_mib, GUEST_MIB_RANGE))

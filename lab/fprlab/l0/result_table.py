@@ -8,14 +8,16 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Optional, Sequence
 
-from ..common.names import MODES, WORKLOADS
+from ..common.names import MODES, PROGRAM_WORKLOADS, WORKLOADS
 
 MIB = 1 << 20
 MEDIANS = ("sent_bytes", "pages_normal", "total_ms", "downtime_ms", "rounds",
            "filtered_pages", "confirmed_pages", "needed_bytes", "held_bytes")
+# Not measured of every run.
+OPTIONAL = ("must_bytes", "loops_per_second", "write_faults", "agent_cpu_ms")
 HEAD = ("workload", "mode", "sent MiB", "x plain", "pages", "total ms", "x plain", "downtime ms",
         "rounds", "filtered", "confirmed", "needed MiB", "sent/needed",
-        "held MiB", "verified")
+        "held MiB", "must MiB", "sent/must", "loops/s", "x plain", "write faults", "agent ms", "verified")
 NARROW = (0, 1, 2, 3, -1)  # columns of HEAD; WIDE=1 shows all
 ROW = "{:<8}  {:<13}  {:>8}  {:>7}  {:>8}"  # the columns of NARROW, for one run that has ended
 
@@ -26,6 +28,9 @@ def median_row(results: Sequence[Result]) -> Result:
     """The medians of one workload's runs in one mode; failed runs have no figures."""
     good = [result for result in results if result["verified"]]
     row = {key: statistics.median(result[key] for result in good) for key in MEDIANS} if good else {}
+    for key in OPTIONAL:
+        if known := [result[key] for result in good if result.get(key) is not None]:
+            row[key] = statistics.median(known)
     return {"workload": results[0]["workload"], "mode": results[0]["mode"],
             "runs": len(results), "verified": len(good), **row}
 
@@ -33,7 +38,7 @@ def median_row(results: Sequence[Result]) -> Result:
 def summarise(results: Sequence[Result]) -> list[Result]:
     """A row for each workload and mode that was run."""
     rows = []
-    for workload in WORKLOADS:
+    for workload in WORKLOADS + PROGRAM_WORKLOADS:
         for mode in MODES:
             group = [result for result in results
                      if (result["workload"], result["mode"]) == (workload, mode)]
@@ -44,9 +49,14 @@ def summarise(results: Sequence[Result]) -> list[Result]:
 
 def ratio(row: Result, base: Optional[Result], key: str) -> str:
     """A figure relative to the same workload's plain one."""
-    if not base or not base.get(key):
+    if not base or not base.get(key) or key not in row:
         return "-"
     return f"{row[key] / base[key]:.2f}"
+
+
+def optional(row: Result, key: str, form: str, divisor: int = 1) -> str:
+    """A figure that was perhaps not measured."""
+    return format(row[key] / divisor, form) if key in row else "-"
 
 
 def cells(row: Result, plain: Optional[Result]) -> list[str]:
@@ -63,7 +73,11 @@ def cells(row: Result, plain: Optional[Result]) -> list[str]:
         f"{row['total_ms']:.0f}", ratio(row, plain, "total_ms"), f"{row['downtime_ms']:.0f}",
         f"{row['rounds']:g}", f"{row['filtered_pages']:.0f}", f"{row['confirmed_pages']:.0f}",
         f"{row['needed_bytes'] / MIB:.1f}", f"{row['sent_bytes'] / row['needed_bytes']:.2f}",
-        f"{row['held_bytes'] / MIB:.1f}", verified]
+        f"{row['held_bytes'] / MIB:.1f}",
+        optional(row, "must_bytes", ".1f", MIB),
+        f"{row['sent_bytes'] / row['must_bytes']:.2f}" if row.get("must_bytes") else "-",
+        optional(row, "loops_per_second", ".1f"), ratio(row, plain, "loops_per_second"),
+        optional(row, "write_faults", ".0f"), optional(row, "agent_cpu_ms", ".0f"), verified]
 
 
 def align(lines: Sequence[Sequence[str]], names: int) -> str:

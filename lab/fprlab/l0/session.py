@@ -12,6 +12,7 @@ from ..common.results import parse_result
 from .plan import MigrationPlan
 
 RUN_TIMEOUT = 240  # seconds for each migration, and for what makes no progress in it
+PROGRAM_TIMEOUT = 900  # the same where guests have to start programs
 BOOT_TIMEOUT = 120
 HOST_MODULES = ("veth", "vhost_net", "vhost_vsock")
 STATUS_NONE = 3  # a build script's exit status where its source cannot be had
@@ -41,13 +42,14 @@ def built(script: str, *arguments: str) -> Path:
     return Path(lines[-1])
 
 
-def build_parts(*qemu: str) -> Parts:
+def build_parts(*qemu: str, programs: bool = False) -> Parts:
     """Build what is missing, the modules too, so that no boot waits for a build, and the QEMU
-    of another version than the default if one is named. What needs the network comes first."""
+    of another version than the default if one is named. What needs the network comes first. With programs
+    the guest has what PROGRAM_WORKLOADS need."""
     built("scripts/fetch-kernel")
     built("scripts/fetch-qemu", *qemu)
     built("scripts/build-modules")
-    return Parts(built("lab/build-guest"), built("scripts/build-qemu", *qemu), built("scripts/build-userspace"))
+    return Parts(built("lab/build-guest", *["--programs"] * programs), built("scripts/build-qemu", *qemu), built("scripts/build-userspace"))
 
 
 def host_mib(guest_mib: int) -> int:
@@ -64,11 +66,12 @@ def host_command(memory_mib: int, timeout: int, kvm: str) -> list[str]:
     ]
 
 
-def migrate_command(guest_mib: int, runs: int, parts: Parts, kvm: str, options: list[str]) -> list[str]:
+def migrate_command(guest_mib: int, runs: int, parts: Parts, kvm: str, options: list[str],
+                    timeout: int = RUN_TIMEOUT) -> list[str]:
     """The command line of lab/run for so many migrations."""
     return [
-        *host_command(host_mib(guest_mib), BOOT_TIMEOUT + runs * RUN_TIMEOUT, kvm),
-        str(TOP / "lab/l1/migrate"), "--timeout", str(RUN_TIMEOUT),
+        *host_command(host_mib(guest_mib), BOOT_TIMEOUT + runs * timeout, kvm),
+        str(TOP / "lab/l1/migrate"), "--timeout", str(timeout),
         "--guest", str(parts.guest), "--guest-mib", str(guest_mib),
         "--qemu", str(parts.qemu / "qemu-system-x86_64"),
         "--fprctl", str(parts.userspace / "fprctl"),
@@ -81,7 +84,7 @@ def command(plan: MigrationPlan, parts: Parts, kvm: str, options: list[str]) -> 
     """The command line of lab/run for a plan's migrations."""
     return migrate_command(plan.guest_mib, plan.runs(), parts, kvm, [
         "--workload", ",".join(plan.workloads), "--mode", ",".join(plan.modes),
-        "--repeat", str(plan.repeat), *options])
+        "--repeat", str(plan.repeat), *options], PROGRAM_TIMEOUT if plan.has_programs() else RUN_TIMEOUT)
 
 
 def ignore(_result: dict[str, Any]) -> None:

@@ -9,11 +9,13 @@ DISKS = 6  # as many times the guest's memory as its chains take in /tmp, which 
 HOST_MIB = 1536
 
 
-def build_tools() -> Tools:
-    """Build what is missing, the modules too, so that no boot waits for a build."""
+def build_tools(programs: bool = False) -> Tools:
+    """Build what is missing, the modules too, so that no boot waits for a build. With programs the guest has what
+    PROGRAM_WORKLOADS need."""
     built("scripts/fetch-kernel")
     built("scripts/build-modules")
-    return Tools(built("scripts/build-examples"), built("scripts/build-userspace"), built("lab/build-guest"))
+    return Tools(built("scripts/build-examples"), built("scripts/build-userspace"),
+                 built("lab/build-guest", *["--programs"] * programs))
 
 
 def tool_options(tools: Tools) -> list[str]:

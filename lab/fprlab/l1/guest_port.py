@@ -20,6 +20,15 @@ VERIFIED = re.compile(r"pages=(\d+) wrong=(\d+) total=(\d+)(?: first=(\S+))?$")
 
 
 @dataclasses.dataclass(frozen=True)
+class Work:
+    """What a guest has done since its workload began."""
+
+    loops: int  # units of work, see lab/l2/guest.c
+    ms: int  # the guest's clock
+    agent_us: int  # CPU time of its agent
+
+
+@dataclasses.dataclass(frozen=True)
 class Verified:
     """One check of all live pages by the guest."""
 
@@ -27,6 +36,11 @@ class Verified:
     wrong: int
     total_wrong: int  # by any check since the guest started
     first: Optional[str]  # the first wrong page ever found
+
+
+def parse_work(text: str) -> Work:
+    """The answer to "work", without its tag."""
+    return Work(*map(int, text.split()))
 
 
 def parse_verified(text: str) -> Verified:
@@ -106,6 +120,14 @@ class GuestPort:
     def wall_clock(self) -> int:
         """Guest physical address of the time that KVM keeps there, 0 if nowhere."""
         return int(self.wait_for(self.send("wallclock") + " "))
+
+    def work(self) -> Work:
+        """What it has done until now."""
+        return parse_work(self.wait_for(self.send("work") + " "))
+
+    def free_map(self) -> int:
+        """Guest physical address of the map of free pages that it makes, see lab/l2/guest_free_map.h."""
+        return int(self.wait_for(self.send("map") + " "))
 
     def verified(self, tag: str) -> Verified:
         """The answer to a "verify" that was sent."""

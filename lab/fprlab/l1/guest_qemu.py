@@ -12,6 +12,7 @@ from ..common.names import FILTER_MODES, REPORT_MODES
 from ..common.trouble import first_trouble
 from .drop_trace import EVENT
 from .features.feature import Feature
+from .guest_image import initrd
 from .guest_port import GuestPort
 from .qmp import Qmp
 
@@ -49,6 +50,7 @@ class QemuSettings:
     prefix: tuple[str, ...] = ()  # a command that runs another
     report: str = ""  # more properties of free-page-agent
     fprctl: str = ""  # for the mode pagemap
+    must: bool = False  # measure what has to be sent, too
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +141,7 @@ def command_line(settings: QemuSettings, guest: Guest, directory: Path, incoming
         "-accel", settings.accel + guest.accel(), "-cpu", cpu, "-smp", str(guest.cpus()),
         "-machine", guest.machine(), "-m", guest.memory(settings.guest_mib), *guest.ram(settings.guest_mib),
         "-object", "iothread,id=io0",
-        "-kernel", str(settings.guest / "vmlinuz"), "-initrd", str(settings.guest / "initrd.img"),
+        "-kernel", str(settings.guest / "vmlinuz"), "-initrd", str(initrd(settings.guest, guest.workload)),
         "-append", f"{KERNEL_COMMAND_LINE} {settings.append} lab_mib={settings.guest_mib} {guest.append()}",
         "-qmp", f"unix:{directory}/qmp,server=on,wait=off",
         "-serial", f"file:{directory}/console",

@@ -15,9 +15,12 @@ from .features.feature import Ends
 from .filter_check import check_filter, check_relay
 from .guest_port import Verified
 from .guest_qemu import GuestQemu, QemuSettings
+from .kvm_stats import write_faults
 from .migration_control import start_migration, uri_of, wait_completed, wait_loaded
 from .migration_run import Run
+from .must import must_bytes
 from .outside_filter import start_outside_filter
+from .slowdown import count_before, measured
 from .stage import Stage, time_limit
 from .verification import boot_and_check, check_consoles, check_crashed, compare_ram, lost_pages, resume_and_check
 
@@ -144,6 +147,7 @@ def migrate(run: Run, settings: QemuSettings, directory: Path,
         if run.workload == RACE_WORKLOAD:
             source.port.send("press-hinted" if "hint" in run.mode else "press")
         outside = start_outside_filter(run.mode, settings.fprctl, source, settings.guest_mib << 20)
+        before = None if run.early() else count_before(source, settings.accel)
         start_migration(source, destination, run, uri)
         filtered = outside.filter() if outside else {}
         interrupt(agent, source)
@@ -154,19 +158,29 @@ def migrate(run: Run, settings: QemuSettings, directory: Path,
 
         stage.enter("comparing memory")
         wait_loaded(destination, run, uri)
+        faults = write_faults(source.pid) if settings.accel == "kvm" else None
         found = [feature.loaded(Ends(source, destination, info)) for feature in run.features]
         differing = compare_ram(run, source, destination, settings.guest_mib << 20, wall_clock)
-        source.end()
+        if not settings.must:
+            source.end()
 
         stage.enter("checking the guest on the destination")
+        more: dict[str, Any] = {}
         if run.agent in CRASHES:
             checks, lost, held = check_crashed(source), 0, 0
         else:
-            checks = (boot_and_check if run.early() else resume_and_check)(destination)
+            if before:
+                resumed = resume_and_check(destination, settings.must)
+                checks, more = resumed.checks, measured(before, resumed.work, faults)
+                if settings.must:
+                    more["must_bytes"] = must_bytes(source, destination, settings.guest_mib << 20, resumed.free_map)
+            else:
+                checks = boot_and_check(destination)
+            source.end()
             lost = lost_pages(run, checks)
             # The guest has gone on counting, with what it remembers of the source.
             held = max(0, free - destination.port.free_bytes()[1])
             check_consoles([source, destination])
         stage.enter(f"{lost} pages lost" if lost else "verified")
     result = result_of(run, settings.guest_mib, info, counters, needed, held, differing, lost, checks)
-    return {**result, "found": [text for text in found if text]}
+    return {**result, **more, "found": [text for text in found if text]}

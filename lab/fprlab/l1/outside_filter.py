@@ -5,26 +5,19 @@ import json
 import shutil
 import subprocess
 import time
-from pathlib import Path
 from typing import Any, Optional
 
 from ..common.errors import LabError
 from .features.feature import Side
+from .kvm_stats import mount_debugfs
 from .ram import find_ram
 
 MIB = 1 << 20
 # Where QEMU's machine "pc" ends its memory below 4 GiB, if there is as much.
 LOW_MEMORY = 0xC0000000
 LOW_MEMORY_MAX = 0xE0000000
-DEBUGFS = Path("/sys/kernel/debug")
 NOT_YET = 4  # fprctl's exit status while no memory logs dirty pages
 ENDED = ("completed", "failed", "cancelled")
-
-
-def mount_debugfs() -> None:
-    """Mount debugfs, where fprctl sees whose a VM is."""
-    if not (DEBUGFS / "kvm").is_dir():
-        subprocess.run(["mount", "-t", "debugfs", "debugfs", DEBUGFS], check=True)
 
 
 def memory_map(address: int, size: int) -> str:
@@ -42,7 +35,7 @@ class OutsideFilter:
     def __init__(self, fprctl: str, source: Side, size: int) -> None:
         if not shutil.which(fprctl):
             raise LabError(f"no {fprctl}: give the fprctl that scripts/build-userspace made with --fprctl")
-        mount_debugfs()
+        mount_debugfs()  # fprctl sees there whose a VM is
         where = memory_map(find_ram(source.qmp, source.pid, size).address, size)
         # Nothing takes memory back from these guests, so what is not populated never was.
         self._command = [fprctl, "filter", str(source.pid), "--source", "pagemap", "--zero-destination",

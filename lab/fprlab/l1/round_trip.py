@@ -216,7 +216,7 @@ class RoundTrip:
             checks = self._revive(source)
         else:
             check_consoles([source])
-            checks = self._greet(destination) if leg.failure and leg.failure.boots else resume_and_check(destination)
+            checks = self._greet(destination) if leg.failure and leg.failure.boots else resume_and_check(destination).checks
         shutil.rmtree(source.directory)
         return {"arrived": True, "differing_pages": differing, "compared_pages": self._settings.guest_mib << 8,
                 **self._checked(checks)}

@@ -9,6 +9,7 @@ from typing import Optional, Sequence
 
 from ..common.errors import LabError
 from ..common.trouble import first_trouble
+from .guest_image import initrd
 from .guest_port import GuestPort
 from .ram import GuestRam
 
@@ -24,7 +25,7 @@ KERNEL_COMMAND_LINE = " ".join((
 
 def boot_arguments(guest: Path, workload: str, guest_mib: int) -> list[str]:
     """The arguments that make snapvmm boot the guest that lab/build-guest has put there."""
-    return ["--kernel", str(guest / "vmlinuz"), "--initrd", str(guest / "initrd.img"), "--memory", str(guest_mib),
+    return ["--kernel", str(guest / "vmlinuz"), "--initrd", str(initrd(guest, workload)), "--memory", str(guest_mib),
             "--append", f"{KERNEL_COMMAND_LINE} lab_mib={guest_mib} lab_workload={workload}"]
 
 

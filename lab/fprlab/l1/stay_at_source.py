@@ -43,7 +43,7 @@ def migrate_and_stay(run: Run, settings: QemuSettings, directory: Path, show: Ca
         checks = check_twice(source, source.port.send("verify"))
         if snapshot:
             wait_loaded(destination, run, uri)
-            checks += resume_and_check(destination)
+            checks += resume_and_check(destination).checks
         check_guest(checks)
         check_consoles([source, destination])
         stage.enter("verified")

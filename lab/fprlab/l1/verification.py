@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A guest's memory after a migration: compared page by page, and checked by the guest."""
 
+import dataclasses
 import time
 
 from ..common.errors import LabError, LostPages
 from ..common.names import FILTER_MODES
 from .drop_trace import dropped_pages
-from .guest_port import Verified
+from .guest_port import Verified, Work, parse_work
 from .guest_qemu import GuestQemu
 from .migration_run import Run
 from .ram import PAGE, GuestRam, differing_pages, differs_in_wall_clock_only, find_ram, first_difference, host_address
@@ -87,12 +88,23 @@ def check_twice(machine: GuestQemu, tag: str) -> list[Verified]:
     return [first, machine.port.verified(machine.port.send("verify"))]
 
 
-def resume_and_check(destination: GuestQemu) -> list[Verified]:
-    """Let the guest go on and check twice. The first question waits in the port
-    when the guest starts, so it is answered before much is overwritten."""
-    tag = destination.port.send("verify")
+@dataclasses.dataclass(frozen=True)
+class Resumed:
+    """What a guest tells when it goes on."""
+
+    checks: list[Verified]
+    work: Work  # until then
+    free_map: int  # as GuestPort.free_map() tells it, 0 if that was not asked
+
+
+def resume_and_check(destination: GuestQemu, free_map: bool = False) -> Resumed:
+    """Let the guest go on and check twice. The first questions wait in the port when the guest starts: so what it has
+    done until then is told before it does more, and its memory checked before much is overwritten."""
+    asked = [destination.port.send(question) for question in ("work", *["map"] * free_map, "verify")]
     destination.qmp.execute("cont")
-    return check_twice(destination, tag)
+    work = parse_work(destination.port.wait_for(f"{asked[0]} "))
+    address = int(destination.port.wait_for(f"{asked[1]} ")) if free_map else 0
+    return Resumed(check_twice(destination, asked[-1]), work, address)
 
 
 def boot_and_check(destination: GuestQemu) -> list[Verified]:
