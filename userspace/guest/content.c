@@ -2,11 +2,13 @@
 /* Whether this kernel relies on what free pages hold, as far as programs can see. */
 #include <dirent.h>
 #include <err.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include "content.h"
@@ -168,30 +170,32 @@ bool content_matters(void)
 }
 
 /* One attribute of a device; "" if it cannot be read. */
-static void read_attribute(char *text, size_t size, const char *device, const char *name)
+static void read_attribute(char *text, size_t size, int balloons, const char *device,
+			   const char *name)
 {
-	char path[PATH_MAX];
-	size_t len;
-	FILE *f;
+	char path[NAME_MAX + sizeof("/features")];
+	ssize_t len = -1;
+	int fd;
 
-	snprintf(path, sizeof(path), BALLOONS "/%s/%s", device, name);
-	f = fopen(path, "re");
-	len = f ? fread(text, 1, size - 1, f) : 0;
-	text[len] = '\0';
-	if (f)
-		fclose(f);
+	snprintf(path, sizeof(path), "%s/%s", device, name);
+	fd = openat(balloons, path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		len = read(fd, text, size - 1);
+		close(fd);
+	}
+	text[len > 0 ? len : 0] = '\0';
 }
 
 /* Whether the driver uses what nobody has looked at; sysfs shows one digit a feature. */
-static bool is_unknown_balloon(const char *device)
+static bool is_unknown_balloon(int balloons, const char *device)
 {
 	char id[32], bits[256];
 	unsigned int i;
 
-	read_attribute(id, sizeof(id), device, "device");
+	read_attribute(id, sizeof(id), balloons, device, "device");
 	if (strtoul(id, NULL, 16) != BALLOON_ID)
 		return false;
-	read_attribute(bits, sizeof(bits), device, "features");
+	read_attribute(bits, sizeof(bits), balloons, device, "features");
 	for (i = 0; bits[i]; i++) {
 		if (bits[i] != '1' || i < CONTENT_BALLOON_FEATURES ||
 		    (i >= TRANSPORT_FIRST && i < TRANSPORT_END))
@@ -203,17 +207,24 @@ static bool is_unknown_balloon(const char *device)
 	return false;
 }
 
+/* Asked before each report, so without the buffers of opendir() and fopen(): they would be pages that the guest writes. */
 bool content_is_promised(void)
 {
-	struct dirent *entry;
+	_Alignas(struct dirent64) char entries[1024];
+	const struct dirent64 *entry;
 	bool found = false;
-	DIR *dir;
+	ssize_t len, at;
+	int balloons;
 
-	dir = opendir(BALLOONS);
-	if (!dir)
+	balloons = open(BALLOONS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (balloons < 0)
 		return false;	/* no virtio, or no sysfs: then no port of it either */
-	while (!found && (entry = readdir(dir)))
-		found = entry->d_name[0] != '.' && is_unknown_balloon(entry->d_name);
-	closedir(dir);
+	while (!found && (len = getdents64(balloons, entries, sizeof(entries))) > 0) {
+		for (at = 0; at < len && !found; at += entry->d_reclen) {
+			entry = (const struct dirent64 *)(entries + at);
+			found = entry->d_name[0] != '.' && is_unknown_balloon(balloons, entry->d_name);
+		}
+	}
+	close(balloons);
 	return found;
 }

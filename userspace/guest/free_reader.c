@@ -2,6 +2,7 @@
 /* Reads the bitmap of free pages in windows, several at a time. */
 #include <err.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,10 +15,25 @@
 #define MIN_WINDOW	((size_t)128 << 10)
 #define MAX_WINDOW	((size_t)4 << 20)
 
-static size_t window_for(uint64_t bytes)
-{
-	uint64_t share = bytes / FREE_READER_SLOTS;
+/*
+ * But what is read is written, here and by the device, and is in the guest's next snapshot.  1 GiB
+ * of memory or less takes eight walks at most, and its bitmap is read in single chunks, always
+ * to the same place.
+ */
+#define SMALL_BITMAP	((size_t)32 << 10)
+static _Alignas(4096) uint8_t chunk[WIRE_CHUNK_BYTES];
 
+static bool is_small(const struct free_source *source)
+{
+	return source->bytes <= SMALL_BITMAP;
+}
+
+static size_t window_for(const struct free_source *source)
+{
+	uint64_t bytes = source->bytes, share = bytes / FREE_READER_SLOTS;
+
+	if (is_small(source))
+		return WIRE_CHUNK_BYTES;
 	if (bytes <= MIN_WINDOW)
 		share = bytes;
 	else if (share <= MIN_WINDOW)
@@ -85,7 +101,7 @@ static void start_ring(struct free_reader *reader)
 	static bool said;
 	int r;
 
-	if (reader->nr_windows == 1 || reader->source->kpageflags)
+	if (reader->nr_windows == 1 || is_small(reader->source) || reader->source->kpageflags)
 		return;
 	r = io_uring_queue_init(FREE_READER_SLOTS, &reader->ring, 0);
 	if (!r) {
@@ -103,10 +119,10 @@ enum fpr_status free_reader_start(struct free_reader *reader,
 	size_t slot;
 
 	*reader = (struct free_reader) { .source = source };
-	reader->window = window_for(source->bytes);
+	reader->window = window_for(source);
 	reader->nr_windows = (source->bytes + reader->window - 1) / reader->window;
 	for (slot = 0; slot < FREE_READER_SLOTS && slot < reader->nr_windows; slot++) {
-		reader->bits[slot] = malloc(reader->window);
+		reader->bits[slot] = is_small(source) ? chunk : malloc(reader->window);
 		if (!reader->bits[slot]) {
 			warn("buffers");
 			free_reader_stop(reader);
@@ -165,6 +181,10 @@ void free_reader_stop(struct free_reader *reader)
 	}
 	if (reader->ring_works)
 		io_uring_queue_exit(&reader->ring);
+	if (is_small(reader->source))
+		return;
 	for (slot = 0; slot < FREE_READER_SLOTS; slot++)
 		free(reader->bits[slot]);
+	/* Give the memory back to the guest: the next request may be months away. */
+	malloc_trim(0);
 }

@@ -251,8 +251,9 @@ static void answer(struct server *server)
 	if (client->kind == WIRE_DONE && !free_source_open(server->source, &refusal)) {
 		send_report(server->source, tag, &sink, &stats);
 		free_source_close(server->source);
-		/* Give the memory back to the guest: the next request may be months away. */
-		malloc_trim(0);
+		/* zlib has read the kernel's configuration: give its memory back to the guest. */
+		if (server->source->kpageflags)
+			malloc_trim(0);
 		return;
 	}
 	send_refusal(server->source, tag, refusal, &sink);
