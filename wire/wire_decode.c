@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: GPL-2.0-or-later
 /* Responses, read: from a guest that may send anything. */
 #include <string.h>
 #include <zlib.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What QEMU 10.0 names otherwise than the newer versions that the free page
  * filter is built for.  Our code has the newer names.
