@@ -11,7 +11,7 @@ qemu_files()
 	awk -v number="${1:-}" '/^[0-9]/ && (!number || $1 == number) { print $2, $3 }' "${top:?}/patches/qemu/files"
 }
 
-# copy_qemu_files TREE [NUMBER]
+# copy_qemu_files TREE VERSION [NUMBER]. What is new in the interface is new in that version.
 copy_qemu_files()
 {
 	local place file
@@ -19,5 +19,6 @@ copy_qemu_files()
 	while read -r place file; do
 		[ ! -e "$1/$place" ] || die "$place is a file of QEMU's own: change it with a patch"
 		install -D -m 644 "$top/$file" "$1/$place"
-	done < <(qemu_files "${2:-}")
+		[[ $place != qapi/* ]] || sed -i "s/^# Since: 10[.]0$/# Since: $2/" "$1/$place"
+	done < <(qemu_files "${3:-}")
 }
