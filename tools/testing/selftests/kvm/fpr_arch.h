@@ -6,6 +6,7 @@
 #define SELFTEST_KVM_FPR_ARCH_H
 
 #include "kvm_util.h"
+#include "fpr_util.h"
 #include "processor.h"
 #include "ucall_common.h"
 
@@ -38,7 +39,7 @@ static inline void fpr_count_down(uint64_t loops)
 /* How many huge pages KVM maps, which must be @want. */
 static inline void fpr_assert_huge_pages(struct kvm_vm *vm, uint64_t want)
 {
-	uint64_t is = vm_get_stat(vm, "pages_2m");
+	uint64_t is = fpr_vm_stat(vm, "pages_2m");
 
 	TEST_ASSERT(is == want, "%lu huge pages are mapped, not %lu", is, want);
 }

@@ -1123,23 +1123,23 @@ TEST_F(fpr, tlbs_are_flushed_if_need_be)
 	log = get_log(self, SLOT);
 	if (variant->manual_protect)
 		kvm_vm_clear_dirty_log(self->vm, SLOT, &log, 0, NPAGES);
-	flushes = vm_get_stat(self->vm, "remote_tlb_flush_requests");
+	flushes = fpr_vm_stat(self->vm, "remote_tlb_flush_requests");
 	arm(self);
-	ASSERT_EQ(flushes, vm_get_stat(self->vm, "remote_tlb_flush_requests"));
+	ASSERT_EQ(flushes, fpr_vm_stat(self->vm, "remote_tlb_flush_requests"));
 
 	guest_write(self, 3, 1);
-	flushes = vm_get_stat(self->vm, "remote_tlb_flush_requests");
+	flushes = fpr_vm_stat(self->vm, "remote_tlb_flush_requests");
 	arm(self);
-	ASSERT_LT(flushes, vm_get_stat(self->vm, "remote_tlb_flush_requests"));
+	ASSERT_LT(flushes, fpr_vm_stat(self->vm, "remote_tlb_flush_requests"));
 }
 
 #define assert_stats(self, armed, reported, touched, filtered, confirmed) \
 do {									\
-	ASSERT_EQ(armed, vm_get_stat((self)->vm, "fpr_epochs_armed"));	\
-	ASSERT_EQ(reported, vm_get_stat((self)->vm, "fpr_pages_reported")); \
-	ASSERT_EQ(touched, vm_get_stat((self)->vm, "fpr_pages_touched")); \
-	ASSERT_EQ(filtered, vm_get_stat((self)->vm, "fpr_pages_filtered")); \
-	ASSERT_EQ(confirmed, vm_get_stat((self)->vm, "fpr_pages_confirmed")); \
+	ASSERT_EQ(armed, fpr_vm_stat((self)->vm, "fpr_epochs_armed"));	\
+	ASSERT_EQ(reported, fpr_vm_stat((self)->vm, "fpr_pages_reported")); \
+	ASSERT_EQ(touched, fpr_vm_stat((self)->vm, "fpr_pages_touched")); \
+	ASSERT_EQ(filtered, fpr_vm_stat((self)->vm, "fpr_pages_filtered")); \
+	ASSERT_EQ(confirmed, fpr_vm_stat((self)->vm, "fpr_pages_confirmed")); \
 } while (0)
 
 TEST_F(fpr, binary_stats)
@@ -1170,8 +1170,8 @@ TEST_F(fpr, binary_stats)
 
 #define assert_stats_of_now(self, armed, logging)			\
 do {									\
-	ASSERT_EQ(armed, vm_get_stat((self)->vm, "fpr_armed"));	\
-	ASSERT_EQ(logging, vm_get_stat((self)->vm, "fpr_memslots_logging")); \
+	ASSERT_EQ(armed, fpr_vm_stat((self)->vm, "fpr_armed"));	\
+	ASSERT_EQ(logging, fpr_vm_stat((self)->vm, "fpr_memslots_logging")); \
 } while (0)
 
 TEST_F(fpr, stats_of_the_epoch)
@@ -1603,7 +1603,7 @@ TEST_F(fpr, vcpu_waits_for_its_memory)
 	/* Signals left the last chunk undone. */
 	ASSERT_NE(0, args.epoch);
 	ASSERT_NE(0, args.size);
-	ASSERT_EQ(0, vm_get_stat(self->vm, "fpr_armed"));
+	ASSERT_EQ(0, fpr_vm_stat(self->vm, "fpr_armed"));
 	assert_log(self, SLOT, &all);
 
 	zero.range.start = (uintptr_t)page;

@@ -26,6 +26,20 @@ static inline bool has_bit(const uint64_t *bitmap, unsigned int n)
 	return bitmap[n / 64] >> (n % 64) & 1;
 }
 
+/* Reads one of a VM's binary stats, which it must have. */
+static inline uint64_t fpr_vm_stat(struct kvm_vm *vm, const char *name)
+{
+	uint64_t value;
+
+#ifdef vm_get_stat
+	/* Newer libraries make a string of what that macro is given. */
+	kvm_get_stat(&vm->stats, name, &value, 1);
+#else
+	__vm_get_stat(vm, name, &value, 1);
+#endif
+	return value;
+}
+
 /* KVM_FPR_ARM of the whole log, which must succeed; returns the epoch. */
 static inline uint64_t fpr_arm(struct kvm_vm *vm)
 {
