@@ -7,7 +7,8 @@
  * What must hold: KVM gets, in the current epoch alone and with the bitmap locked, pages
  * that the guest named in it, and all of them once a report was right to its end; what is
  * dropped lies within a block; the guest sees whole requests and nothing else; no wait is
- * longer than asked for, and none holds a lock.
+ * longer than asked for, and none holds a lock; management is told of changes, and of nothing
+ * else, and what is counted by rounds adds up.
  */
 #include "qemu_stand_in.h"
 
@@ -49,6 +50,8 @@ enum op {
 	NR_OPS,
 };
 
+#define NOTHING_TOLD	FREE_PAGE_FILTER_STATE__MAX
+
 /* What can happen while a report waits for the bitmap: its lock is not held. */
 enum { NOTHING, EPOCH_ENDS, NEXT_EPOCH, HURRY, NR_MEANWHILE };
 
@@ -79,6 +82,9 @@ static struct world {
 	uint8_t request[WIRE_REQUEST_LEN];
 	size_t requested;		/* bytes of it that were written */
 	NotifierWithReturn *notifier;
+	uint64_t nr_syncs;
+	FreePageFilterState told, told_agent;	/* the last events, NOTHING_TOLD without one */
+	FreePageFilterBlockedReason told_reason;
 	unsigned int nr_named;
 	struct named named[MAX_NAMED];
 	unsigned int nr_dropped;
@@ -406,9 +412,9 @@ uint64_t ram_bitmap_drop(RAMBlock *rb, unsigned long start, unsigned long npages
 
 /* KVM */
 
-const char *kvm_fpr_blocked(void)
+KVMFprBlocked kvm_fpr_blocked(void)
 {
-	return world.blocked ? "the fuzzer does not want it" : NULL;
+	return world.blocked ? KVM_FPR_NO_KERNEL_SUPPORT : KVM_FPR_NOT_BLOCKED;
 }
 
 int kvm_fpr_arm(uint64_t *epoch)
@@ -586,10 +592,12 @@ static void sync_bitmap(struct input *input)
 	/* Rounds last for longer than it takes to have a budget again. */
 	world.now_ms += 1000;
 	/* Every sync ends the epoch. The object copes with one that does not, once it has asked. */
-	if (how == 0xff)
+	if (how == 0xff) {
 		work();
-	else
-		free_page_filter_end_epoch();
+	} else {
+		free_page_filter_begin_round();
+		world.nr_syncs++;
+	}
 	if (how == 0xfe)
 		data.reason = PRECOPY_NOTIFY_SETUP;
 	world.notifier->notify(world.notifier, &data, NULL);
@@ -619,8 +627,11 @@ static void hint(struct input *input)
 	struct named *named;
 	hwaddr end;
 
-	/* As the balloon's device does, an epoch may begin here. */
-	if (!free_page_filter_arm(true, false) || fpf.stock)
+	/*
+	 * As the balloon's device does, an epoch may begin here.  An odd size stands for a guest
+	 * that poisons its free pages.
+	 */
+	if (!free_page_filter_arm(true, size & 1) || fpf.stock)
 		return;
 	if (world.nr_named + 8 > MAX_NAMED)
 		free_page_filter_end_epoch();
@@ -687,6 +698,84 @@ static void ask_again(void)
 	MUST(object.epoch == asked || (!asked && epoch && object.epoch == epoch && !world.little_left));
 }
 
+/* The agent owes an answer for too long, if the clock says so. */
+static void find_silence(void)
+{
+	if (!object.silence->pending || world.now_ms < object.silence->expires_ms)
+		return;
+	MUST(object.owes);
+	object.silence->pending = false;
+	object.silence->expired(object.silence->opaque);
+}
+
+/* Each event is a change, and in a migration. */
+void qapi_event_send_free_page_filter(FreePageFilterState state, bool has_blocked_reason,
+				      FreePageFilterBlockedReason blocked_reason,
+				      const char *blocked_text, const char *agent)
+{
+	MUST(!object.lock.held);
+	MUST(has_blocked_reason == (state == FREE_PAGE_FILTER_STATE_BLOCKED));
+	MUST(has_blocked_reason == !!blocked_text);
+	switch (state) {
+	case FREE_PAGE_FILTER_STATE_ON:
+		MUST(!agent && world.epoch && world.told != state);
+		world.told = state;
+		break;
+	case FREE_PAGE_FILTER_STATE_BLOCKED:
+		MUST(!agent && blocked_reason == fpf.blocked);
+		MUST(world.told != state || world.told_reason != blocked_reason);
+		/* What keeps the balloon out keeps no object out. */
+		MUST(blocked_reason != FREE_PAGE_FILTER_BLOCKED_REASON_PAGE_POISON ||
+		     !stat64_get(&fpf.asked));
+		world.told = state;
+		world.told_reason = blocked_reason;
+		break;
+	case FREE_PAGE_FILTER_STATE_AGENT_SILENT:
+		MUST(agent && object.migrating && world.told_agent != state);
+		MUST(object.owes || world.closed);
+		world.told_agent = state;
+		break;
+	case FREE_PAGE_FILTER_STATE_AGENT_BACK:
+		MUST(agent && object.migrating && !object.owes);
+		MUST(world.told_agent == FREE_PAGE_FILTER_STATE_AGENT_SILENT);
+		world.told_agent = state;
+		break;
+	case FREE_PAGE_FILTER_STATE__MAX:
+		MUST(0);
+	}
+}
+
+/* The rounds that are remembered are the last ones, and no more happened in them than in all. */
+static void check_rounds(FreePageFilterInfo *info)
+{
+	uint64_t n = MIN(world.nr_syncs, FPF_MAX_ROUNDS), number = world.nr_syncs - n;
+	FreePageFilterRoundList *link, *next;
+	FreePageFilterRound sum = {};
+
+	for (link = info->rounds; link; link = next, n--) {
+		MUST(n && link->value->round == ++number);
+		sum.reports += link->value->reports;
+		sum.reported_pages += link->value->reported_pages;
+		sum.dropped_pages += link->value->dropped_pages;
+		sum.waited_ms += link->value->waited_ms;
+		MUST(link->value->reports <= link->value->asked);
+		next = link->next;
+		free(link->value);
+		free(link);
+	}
+	MUST(!n);
+	/* Whatever the input does before the first sync is of no round. */
+	MUST(sum.reports <= info->reports && sum.reported_pages <= info->reported_pages);
+	MUST(sum.dropped_pages <= info->dropped_pages && sum.waited_ms <= info->waited_ms);
+}
+
+static void begin_migration(void)
+{
+	world.told = NOTHING_TOLD;
+	world.nr_syncs = 0;
+	free_page_filter_setup();
+}
+
 static void plug_object(void)
 {
 	static char name[] = "agent";
@@ -698,6 +787,7 @@ static void plug_object(void)
 	fpa_complete((UserCreatable *)&object, NULL);
 	/* The agent has answered. */
 	object.owes = false;
+	world.told_agent = NOTHING_TOLD;
 	world.no_object = false;
 }
 
@@ -743,9 +833,14 @@ static void end_migration(struct input *input)
 	free_page_filter_end_epoch();
 	work();
 	MUST(world.no_object || (!object.epoch && !object.again->pending));
+	/* A peer that has just come is asked then, too. */
+	MUST(world.no_object || (!object.silent && (!object.silence->pending || object.owes)));
+	world.told_agent = NOTHING_TOLD;
 	if (info) {
 		MUST(info->confirmed_pages <= info->reported_pages);
-		free(info->blocked_reason);
+		MUST(info->has_blocked_reason == !!info->blocked_text);
+		check_rounds(info);
+		free(info->blocked_text);
 		free(info);
 	}
 	/* Devices neither come nor go in a migration, objects do. */
@@ -764,7 +859,7 @@ static void end_migration(struct input *input)
 		(world.no_balloon ? plug_balloon : unplug_balloon)();
 	check_users();
 	if (how & 1)
-		free_page_filter_setup();
+		begin_migration();
 }
 
 /* Whether there is something to do this with. */
@@ -833,6 +928,8 @@ static void run_op(enum op op, struct input *input)
 		world.busy = 0;
 		free_page_filter_hurry(false);
 	}
+	if (!world.no_object)
+		find_silence();
 	/* One object has asked once at most, and nobody keeps a lock. */
 	MUST(fpf.outstanding <= 1 && fpf.epoch == world.epoch);
 	MUST(!object.lock.held && !fpf.lock.held && !world.bitmap_locked);
@@ -851,7 +948,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	world.confirms = 255;
 	plug_object();
 	plug_balloon();
-	free_page_filter_setup();
+	begin_migration();
 
 	while (input.len) {
 		op = (enum op)(input_number(&input, 1) % NR_OPS);

@@ -231,6 +231,11 @@ static inline void timer_del(QEMUTimer *timer)
 	timer->pending = false;
 }
 
+static inline bool timer_pending(QEMUTimer *timer)
+{
+	return timer->pending;
+}
+
 #define timer_free(timer)		free(timer)
 
 typedef struct QEMUBH {
@@ -258,13 +263,59 @@ typedef struct Monitor Monitor;
 typedef struct Error Error;
 typedef struct Visitor Visitor;
 
+typedef enum {
+	FREE_PAGE_FILTER_BLOCKED_REASON_NO_KVM,
+	FREE_PAGE_FILTER_BLOCKED_REASON_HOST,
+	FREE_PAGE_FILTER_BLOCKED_REASON_NO_KERNEL_SUPPORT,
+	FREE_PAGE_FILTER_BLOCKED_REASON_DIRTY_RING,
+	FREE_PAGE_FILTER_BLOCKED_REASON_CONFIDENTIAL_GUEST,
+	FREE_PAGE_FILTER_BLOCKED_REASON_POSTCOPY_RAM,
+	FREE_PAGE_FILTER_BLOCKED_REASON_COLO,
+	FREE_PAGE_FILTER_BLOCKED_REASON_BACKGROUND_SNAPSHOT,
+	FREE_PAGE_FILTER_BLOCKED_REASON_IOMMU,
+	FREE_PAGE_FILTER_BLOCKED_REASON_PAGE_POISON,
+	FREE_PAGE_FILTER_BLOCKED_REASON_ARM_FAILED,
+	FREE_PAGE_FILTER_BLOCKED_REASON__MAX,
+} FreePageFilterBlockedReason;
+
+typedef enum {
+	FREE_PAGE_FILTER_STATE_ON,
+	FREE_PAGE_FILTER_STATE_BLOCKED,
+	FREE_PAGE_FILTER_STATE_AGENT_SILENT,
+	FREE_PAGE_FILTER_STATE_AGENT_BACK,
+	FREE_PAGE_FILTER_STATE__MAX,
+} FreePageFilterState;
+
+typedef struct FreePageFilterRound {
+	uint64_t round, asked, reports, reported_pages, dropped_pages, waited_ms;
+} FreePageFilterRound;
+
+typedef struct FreePageFilterRoundList {
+	struct FreePageFilterRoundList *next;
+	FreePageFilterRound *value;
+} FreePageFilterRoundList;
+
 typedef struct FreePageFilterInfo {
 	uint64_t epochs, reports, discarded_reports;
 	bool has_first_report_ms;
 	uint64_t first_report_ms, waited_ms, reported_pages, filtered_pages, confirmed_pages,
 		 dropped_pages;
-	char *blocked_reason;
+	FreePageFilterRoundList *rounds;
+	bool has_blocked_reason;
+	FreePageFilterBlockedReason blocked_reason;
+	char *blocked_text;
 } FreePageFilterInfo;
+
+#define QAPI_LIST_PREPEND(list, element) do {						\
+	FreePageFilterRoundList *stand_in_link = calloc(1, sizeof(*stand_in_link));	\
+	stand_in_link->next = (list);							\
+	stand_in_link->value = (element);						\
+	(list) = stand_in_link;								\
+} while (0)
+
+void qapi_event_send_free_page_filter(FreePageFilterState state, bool has_blocked_reason,
+				      FreePageFilterBlockedReason blocked_reason,
+				      const char *blocked_text, const char *agent);
 
 #define trace_free_page_agent_end(...)		((void)0)
 #define trace_free_page_agent_ask(...)		((void)0)

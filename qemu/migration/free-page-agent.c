@@ -38,6 +38,7 @@
 #include "qemu/timer.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
+#include "qapi/qapi-events-free-page-filter.h"
 #include "qapi/visitor.h"
 #include "hw/qdev-core.h"
 #include "qom/object_interfaces.h"
@@ -63,6 +64,9 @@ OBJECT_DECLARE_SIMPLE_TYPE(FreePageAgent, FREE_PAGE_AGENT)
 #define FPA_WAIT_FIRST_MS 1000
 #define FPA_WAIT_LAST_MS 100
 
+/* One that has not answered for so long is silent: see above. */
+#define FPA_SILENT_MS 2000
+
 /* The longest wait that may be set */
 #define FPA_MAX_MS 10000
 
@@ -75,6 +79,7 @@ OBJECT_DECLARE_SIMPLE_TYPE(FreePageAgent, FREE_PAGE_AGENT)
 struct FreePageAgent {
     Object parent_obj;
 
+    char *id;
     char *chardev;
     uint32_t wait_first_ms;
     uint32_t wait_last_ms;
@@ -103,10 +108,14 @@ struct FreePageAgent {
     bool present;
     /* The agent does not read its requests */
     bool stuck;
+    /* It was told of this migration that the agent is silent */
+    bool silent;
     FreePageBudget budget;
 
     /* The object's own thread's, as all that follows: asks again */
     QEMUTimer *again;
+    /* Expires when the agent owes an answer for too long */
+    QEMUTimer *silence;
     /* What is left of the last request */
     uint8_t request[WIRE_REQUEST_LEN];
     int request_left;
@@ -167,6 +176,27 @@ static void fpa_expect(FreePageAgent *fpa, uint64_t epoch)
     fpa->expecting = true;
 }
 
+/* Tell whether the agent is silent, if a migration goes on and it is news. */
+static void fpa_tell(FreePageAgent *fpa, bool silent)
+{
+    WITH_QEMU_LOCK_GUARD(&fpa->lock) {
+        if (!fpa->migrating || silent == fpa->silent) {
+            return;
+        }
+        fpa->silent = silent;
+    }
+    qapi_event_send_free_page_filter(silent ?
+                                     FREE_PAGE_FILTER_STATE_AGENT_SILENT :
+                                     FREE_PAGE_FILTER_STATE_AGENT_BACK,
+                                     false, 0, NULL, fpa->id);
+}
+
+/* QEMUTimerCB, called in the object's own thread */
+static void fpa_is_silent(void *opaque)
+{
+    fpa_tell(opaque, true);
+}
+
 /* Give up the report that is expected, and ask for no other. */
 static void fpa_discard(FreePageAgent *fpa)
 {
@@ -200,13 +230,15 @@ static void fpa_end(FreePageAgent *fpa, enum wire_status status)
                          wire_refusal_text(fpa->decoder.refusal));
     }
     fpa->expecting = false;
-    WITH_QEMU_LOCK_GUARD(&fpa->lock) {
-        /* An agent does, if only what answers a request in time. */
-        if (status == WIRE_DONE || status == WIRE_REFUSED ||
-            status == WIRE_STOPPED) {
+    /* An agent does, if only what answers a request in time. */
+    if (status == WIRE_DONE || status == WIRE_REFUSED ||
+        status == WIRE_STOPPED) {
+        WITH_QEMU_LOCK_GUARD(&fpa->lock) {
             fpa->owes = false;
             fpa->present = true;
         }
+        timer_del(fpa->silence);
+        fpa_tell(fpa, false);
     }
     if (!epoch) {
         return;
@@ -290,6 +322,10 @@ static void fpa_ask(FreePageAgent *fpa, uint64_t epoch)
 {
     fpa_break_off(fpa);
     fpa_expect(fpa, epoch);
+    /* Since the first request that it has not answered */
+    if (!timer_pending(fpa->silence)) {
+        timer_mod(fpa->silence, fpa_now() + FPA_SILENT_MS);
+    }
     if (!fpa_flush_request(fpa)) {
         fpa_discard(fpa);
         return;
@@ -307,6 +343,7 @@ static void fpa_ask(FreePageAgent *fpa, uint64_t epoch)
 static void fpa_greet(FreePageAgent *fpa)
 {
     fpa_break_off(fpa);
+    timer_del(fpa->silence);
     fpa->request_left = 0;
     WITH_QEMU_LOCK_GUARD(&fpa->lock) {
         fpa->owes = true;
@@ -333,12 +370,14 @@ static void fpa_work(void *opaque)
 
     if (over) {
         fpa_discard(fpa);
+        timer_del(fpa->silence);
     }
     if (new_peer) {
         fpa_greet(fpa);
         probe = true;
     }
     if (epoch && !peer) {
+        fpa_tell(fpa, true);
         free_page_filter_report_done(epoch, false);
     } else if (epoch) {
         fpa_ask(fpa, epoch);
@@ -373,11 +412,11 @@ static void fpa_ask_again(void *opaque)
 /* Called with the BQL held, after a bitmap sync */
 static void fpa_ask_after_sync(FreePageAgent *fpa)
 {
+    bool ask, peer = qemu_chr_fe_backend_open(&fpa->chr);
     int64_t now = fpa_now();
     uint64_t epoch = 0;
-    bool ask;
 
-    if (!runstate_is_running() || !qemu_chr_fe_backend_open(&fpa->chr)) {
+    if (!runstate_is_running()) {
         return;
     }
     WITH_QEMU_LOCK_GUARD(&fpa->lock) {
@@ -387,8 +426,12 @@ static void fpa_ask_after_sync(FreePageAgent *fpa)
             fpa->present = !fpa->owes;
             fpa->probe = fpa->owes;
         }
-        ask = fpa->present && !fpa->stuck &&
+        ask = peer && fpa->present && !fpa->stuck &&
               free_page_budget_after_sync(&fpa->budget, now);
+    }
+    if (!peer) {
+        fpa_tell(fpa, true);
+        return;
     }
     /* The filter need not be armed if nobody is asked. */
     if (ask) {
@@ -406,6 +449,7 @@ static void fpa_migration_ended(FreePageAgent *fpa)
 {
     WITH_QEMU_LOCK_GUARD(&fpa->lock) {
         fpa->migrating = false;
+        fpa->silent = false;
         fpa->over = true;
         fpa->wanted_epoch = 0;
     }
@@ -464,6 +508,7 @@ static void fpa_complete(UserCreatable *uc, Error **errp)
     if (!qemu_chr_fe_init(&fpa->chr, chr, errp)) {
         return;
     }
+    fpa->id = g_strdup(name);
     fpa->iothread = iothread_create(name, errp);
     if (!fpa->iothread) {
         return;
@@ -473,6 +518,9 @@ static void fpa_complete(UserCreatable *uc, Error **errp)
     fpa->again = aio_timer_new(iothread_get_aio_context(fpa->iothread),
                                QEMU_CLOCK_REALTIME, SCALE_MS, fpa_ask_again,
                                fpa);
+    fpa->silence = aio_timer_new(iothread_get_aio_context(fpa->iothread),
+                                 QEMU_CLOCK_REALTIME, SCALE_MS, fpa_is_silent,
+                                 fpa);
 
     qemu_chr_fe_set_handlers(&fpa->chr, fpa_can_read, fpa_read, fpa_event, NULL,
                              fpa, iothread_get_g_main_context(fpa->iothread),
@@ -506,6 +554,7 @@ static void fpa_finalize(Object *obj)
     if (fpa->iothread) {
         fpa_end_thread(fpa);
         timer_free(fpa->again);
+        timer_free(fpa->silence);
         qemu_bh_delete(fpa->work);
     }
     if (fpa->precopy.notify) {
@@ -517,6 +566,7 @@ static void fpa_finalize(Object *obj)
     }
     qemu_mutex_destroy(&fpa->lock);
     g_free(fpa->chardev);
+    g_free(fpa->id);
 }
 
 static char *fpa_get_chardev(Object *obj, Error **errp)

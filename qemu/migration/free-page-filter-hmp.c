@@ -9,9 +9,11 @@
 
 void hmp_info_free_page_filter(Monitor *mon, const FreePageFilterInfo *info)
 {
-    if (info->blocked_reason) {
+    const FreePageFilterRoundList *rounds;
+
+    if (info->has_blocked_reason) {
         monitor_printf(mon, "free page filter: off (%s)\n",
-                       info->blocked_reason);
+                       info->blocked_text);
     }
     monitor_printf(mon, "free page filter epochs: %" PRIu64 "\n",
                    info->epochs);
@@ -32,4 +34,14 @@ void hmp_info_free_page_filter(Monitor *mon, const FreePageFilterInfo *info)
                    info->confirmed_pages);
     monitor_printf(mon, "free page filter dropped: %" PRIu64 " pages\n",
                    info->dropped_pages);
+    for (rounds = info->rounds; rounds; rounds = rounds->next) {
+        const FreePageFilterRound *round = rounds->value;
+
+        monitor_printf(mon, "free page filter round %" PRIu64 ": asked %" PRIu64
+                       ", reports %" PRIu64 ", reported %" PRIu64
+                       " pages, dropped %" PRIu64 " pages, waited %" PRIu64
+                       " ms\n", round->round, round->asked, round->reports,
+                       round->reported_pages, round->dropped_pages,
+                       round->waited_ms);
+    }
 }

@@ -67,6 +67,7 @@
 #include "hw/boards.h"
 #include "hw/qdev-core.h"
 #include "qapi/error.h"
+#include "qapi/qapi-events-free-page-filter.h"
 #include "migration/free-page-compat.h"
 #include "migration/free-page-filter.h"
 #include "migration/misc.h"
@@ -99,6 +100,45 @@
 
 /* How soon SET tries again to lock the bitmap */
 #define FPF_TRY_MS 5
+
+/* How many rounds are remembered for query-migrate */
+#define FPF_MAX_ROUNDS 32
+
+/* The filter is on */
+#define FPF_NOT_BLOCKED FREE_PAGE_FILTER_BLOCKED_REASON__MAX
+
+static const char *const fpf_blocked_text[] = {
+    [FREE_PAGE_FILTER_BLOCKED_REASON_NO_KVM] = "the accelerator is not KVM",
+    [FREE_PAGE_FILTER_BLOCKED_REASON_HOST] = "the host is big-endian",
+    [FREE_PAGE_FILTER_BLOCKED_REASON_NO_KERNEL_SUPPORT] =
+        "the kernel has no free page filter",
+    [FREE_PAGE_FILTER_BLOCKED_REASON_DIRTY_RING] =
+        "KVM's dirty ring is in use",
+    [FREE_PAGE_FILTER_BLOCKED_REASON_CONFIDENTIAL_GUEST] =
+        "the guest is confidential",
+    [FREE_PAGE_FILTER_BLOCKED_REASON_POSTCOPY_RAM] =
+        "the migration capability postcopy-ram is set",
+    [FREE_PAGE_FILTER_BLOCKED_REASON_COLO] =
+        "the migration capability x-colo is set",
+    [FREE_PAGE_FILTER_BLOCKED_REASON_BACKGROUND_SNAPSHOT] =
+        "the migration capability background-snapshot is set",
+    [FREE_PAGE_FILTER_BLOCKED_REASON_IOMMU] =
+        "the device is behind an IOMMU",
+    [FREE_PAGE_FILTER_BLOCKED_REASON_PAGE_POISON] =
+        "the guest relies on what its free pages hold, "
+        "free page hints are refused",
+    [FREE_PAGE_FILTER_BLOCKED_REASON_ARM_FAILED] = "KVM_FPR_ARM failed",
+    [FPF_NOT_BLOCKED] = NULL,
+};
+
+/* What was counted since the migration began */
+typedef struct FPFTotals {
+    uint64_t asked;
+    uint64_t reports;
+    uint64_t reported_pages;
+    uint64_t dropped_pages;
+    uint64_t waited_ms;
+} FPFTotals;
 
 static struct {
     /*
@@ -148,10 +188,20 @@ static struct {
     /* The same: the last round has begun */
     bool last_round;
 
+    /*
+     * Written with the BQL held: what was told of this migration, and the
+     * totals at the beginnings of its last rounds, of which there were so many.
+     */
+    bool told_on;
+    FreePageFilterBlockedReason told_blocked;
+    uint64_t nr_rounds;
+    FPFTotals rounds[FPF_MAX_ROUNDS];
+
     /* Atomic, for query-migrate, which should not wait for the lock */
-    const char *blocked_reason;
+    FreePageFilterBlockedReason blocked;
     int64_t setup_time;
     Stat64 epochs;
+    Stat64 asked;
     Stat64 reports;
     Stat64 discarded_reports;
     Stat64 first_report_ms;
@@ -168,40 +218,78 @@ static void __attribute__((constructor)) fpf_init(void)
     qemu_cond_init(&fpf.report_done);
     qemu_cond_init(&fpf.gave_way);
     qemu_cond_init(&fpf.flushed);
+    fpf.blocked = FPF_NOT_BLOCKED;
 }
 
-static const char *fpf_find_blocked_reason(void)
+static FreePageFilterBlockedReason fpf_find_blocked_reason(void)
 {
-    const char *reason = kvm_fpr_blocked();
-
-    if (reason) {
-        return reason;
+    switch (kvm_fpr_blocked()) {
+    case KVM_FPR_NO_KVM:
+        return FREE_PAGE_FILTER_BLOCKED_REASON_NO_KVM;
+    case KVM_FPR_DIRTY_RING:
+        return FREE_PAGE_FILTER_BLOCKED_REASON_DIRTY_RING;
+    case KVM_FPR_BIG_ENDIAN:
+        return FREE_PAGE_FILTER_BLOCKED_REASON_HOST;
+    case KVM_FPR_NO_KERNEL_SUPPORT:
+        return FREE_PAGE_FILTER_BLOCKED_REASON_NO_KERNEL_SUPPORT;
+    case KVM_FPR_NOT_BLOCKED:
+        break;
     }
     if (current_machine->cgs) {
-        return "the guest is confidential";
+        return FREE_PAGE_FILTER_BLOCKED_REASON_CONFIDENTIAL_GUEST;
     }
     if (migrate_postcopy_ram()) {
         /* A dropped page would be one that the destination waits for. */
-        return "the migration capability postcopy-ram is set";
+        return FREE_PAGE_FILTER_BLOCKED_REASON_POSTCOPY_RAM;
     }
     if (migrate_colo()) {
-        return "the migration capability x-colo is set";
+        return FREE_PAGE_FILTER_BLOCKED_REASON_COLO;
     }
     if (migrate_background_snapshot()) {
-        return "the migration capability background-snapshot is set";
+        return FREE_PAGE_FILTER_BLOCKED_REASON_BACKGROUND_SNAPSHOT;
     }
-    return NULL;
+    return FPF_NOT_BLOCKED;
 }
 
 /* Called with the BQL held.  Every reason is told once, not in every round. */
-static void fpf_set_blocked_reason(const char *reason)
+static void fpf_warn_blocked(FreePageFilterBlockedReason reason)
 {
-    static const char *told;
+    static FreePageFilterBlockedReason told = FPF_NOT_BLOCKED;
 
-    qatomic_set(&fpf.blocked_reason, reason);
-    if (reason && reason != told) {
-        warn_report("free-page-filter has no effect: %s", reason);
+    if (reason != FPF_NOT_BLOCKED && reason != told) {
+        warn_report("free-page-filter has no effect: %s",
+                    fpf_blocked_text[reason]);
         told = reason;
+    }
+}
+
+/* Called with the BQL held */
+static void fpf_set_blocked_reason(FreePageFilterBlockedReason reason)
+{
+    qatomic_set(&fpf.blocked, reason);
+    fpf_warn_blocked(reason);
+}
+
+/* Called with the BQL held: every change in a migration is told. */
+static void fpf_tell_blocked(FreePageFilterBlockedReason reason)
+{
+    if (reason != FPF_NOT_BLOCKED && reason != fpf.told_blocked) {
+        fpf.told_blocked = reason;
+        fpf.told_on = false;
+        qapi_event_send_free_page_filter(FREE_PAGE_FILTER_STATE_BLOCKED, true,
+                                         reason, fpf_blocked_text[reason],
+                                         NULL);
+    }
+}
+
+/* The same, of a filter that is in use */
+static void fpf_tell_on(void)
+{
+    if (!fpf.told_on) {
+        fpf.told_on = true;
+        fpf.told_blocked = FPF_NOT_BLOCKED;
+        qapi_event_send_free_page_filter(FREE_PAGE_FILTER_STATE_ON, false, 0,
+                                         NULL, NULL);
     }
 }
 
@@ -499,28 +587,34 @@ static bool fpf_begin_epoch(void)
     if (ret) {
         warn_report_once("free-page-filter has no effect: "
                          "KVM_FPR_ARM failed (%s)", strerror(-ret));
-        qatomic_set(&fpf.blocked_reason, "KVM_FPR_ARM failed");
+        qatomic_set(&fpf.blocked, FREE_PAGE_FILTER_BLOCKED_REASON_ARM_FAILED);
+        fpf_tell_blocked(FREE_PAGE_FILTER_BLOCKED_REASON_ARM_FAILED);
         return false;
     }
     stat64_add(&fpf.epochs, 1);
+    fpf_tell_on();
     return true;
 }
 
 bool free_page_filter_arm(bool gpa, bool poison)
 {
-    const char *reason = fpf_find_blocked_reason();
+    FreePageFilterBlockedReason reason = fpf_find_blocked_reason();
 
     if (poison) {
-        reason = "the guest relies on what its free pages hold, "
-                 "free page hints are refused";
-    } else if (!reason && !gpa) {
-        reason = "the device is behind an IOMMU";
+        reason = FREE_PAGE_FILTER_BLOCKED_REASON_PAGE_POISON;
+    } else if (reason == FPF_NOT_BLOCKED && !gpa) {
+        reason = FREE_PAGE_FILTER_BLOCKED_REASON_IOMMU;
     }
-    fpf_set_blocked_reason(reason);
+    fpf_warn_blocked(reason);
+    /* Where an agent is asked the filter is on, whatever keeps a device out. */
+    if (!stat64_get(&fpf.asked)) {
+        qatomic_set(&fpf.blocked, reason);
+        fpf_tell_blocked(reason);
+    }
 
     QEMU_LOCK_GUARD(&fpf.lock);
-    fpf.stock = reason && !poison;
-    if (reason) {
+    fpf.stock = reason != FPF_NOT_BLOCKED && !poison;
+    if (reason != FPF_NOT_BLOCKED) {
         return fpf.stock;
     }
     return fpf_begin_epoch();
@@ -531,15 +625,17 @@ static void fpf_expect_report(void)
 {
     fpf.outstanding++;
     fpf.asked_ms = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+    stat64_add(&fpf.asked, 1);
 }
 
 uint64_t free_page_filter_arm_for_report(uint32_t wait_first_ms,
                                          uint32_t wait_last_ms)
 {
-    const char *reason = fpf_find_blocked_reason();
+    FreePageFilterBlockedReason reason = fpf_find_blocked_reason();
 
     fpf_set_blocked_reason(reason);
-    if (reason) {
+    fpf_tell_blocked(reason);
+    if (reason != FPF_NOT_BLOCKED) {
         return 0;
     }
 
@@ -759,8 +855,12 @@ void free_page_filter_setup(void)
         fpf.late = false;
         fpf.accounted_pages = 0;
     }
+    fpf.told_on = false;
+    fpf.told_blocked = FPF_NOT_BLOCKED;
+    fpf.nr_rounds = 0;
     fpf.setup_time = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
     stat64_set(&fpf.epochs, 0);
+    stat64_set(&fpf.asked, 0);
     stat64_set(&fpf.reports, 0);
     stat64_set(&fpf.discarded_reports, 0);
     stat64_set(&fpf.first_report_ms, 0);
@@ -771,7 +871,25 @@ void free_page_filter_setup(void)
     stat64_set(&fpf.dropped_pages, 0);
     if (fpf.users) {
         fpf_set_blocked_reason(fpf_find_blocked_reason());
+        fpf_tell_blocked(fpf.blocked);
     }
+}
+
+static FPFTotals fpf_totals(void)
+{
+    return (FPFTotals) {
+        .asked = stat64_get(&fpf.asked),
+        .reports = stat64_get(&fpf.reports),
+        .reported_pages = stat64_get(&fpf.reported_pages),
+        .dropped_pages = stat64_get(&fpf.dropped_pages),
+        .waited_ms = stat64_get(&fpf.waited_ms),
+    };
+}
+
+void free_page_filter_begin_round(void)
+{
+    free_page_filter_end_epoch();
+    fpf.rounds[fpf.nr_rounds++ % FPF_MAX_ROUNDS] = fpf_totals();
 }
 
 void free_page_filter_end_epoch(void)
@@ -804,8 +922,28 @@ bool free_page_filter_incoming(Error **errp)
            !foreach_not_ignored_block(fpf_check_incoming, errp);
 }
 
+/* Called with the BQL held; the round with that number is remembered. */
+static FreePageFilterRound *fpf_round_info(uint64_t number,
+                                           const FPFTotals *now)
+{
+    const FPFTotals *begin = &fpf.rounds[(number - 1) % FPF_MAX_ROUNDS];
+    const FPFTotals *end = number == fpf.nr_rounds ? now :
+                           &fpf.rounds[number % FPF_MAX_ROUNDS];
+    FreePageFilterRound *info = g_new0(FreePageFilterRound, 1);
+
+    info->round = number;
+    info->asked = end->asked - begin->asked;
+    info->reports = end->reports - begin->reports;
+    info->reported_pages = end->reported_pages - begin->reported_pages;
+    info->dropped_pages = end->dropped_pages - begin->dropped_pages;
+    info->waited_ms = end->waited_ms - begin->waited_ms;
+    return info;
+}
+
 FreePageFilterInfo *free_page_filter_info(void)
 {
+    FreePageFilterBlockedReason blocked = qatomic_read(&fpf.blocked);
+    const FPFTotals now = fpf_totals();
     FreePageFilterInfo *info;
 
     if (!fpf.users) {
@@ -814,15 +952,21 @@ FreePageFilterInfo *free_page_filter_info(void)
 
     info = g_new0(FreePageFilterInfo, 1);
     info->epochs = stat64_get(&fpf.epochs);
-    info->reports = stat64_get(&fpf.reports);
+    info->reports = now.reports;
     info->discarded_reports = stat64_get(&fpf.discarded_reports);
     info->has_first_report_ms = info->reports;
     info->first_report_ms = stat64_get(&fpf.first_report_ms);
-    info->waited_ms = stat64_get(&fpf.waited_ms);
-    info->reported_pages = stat64_get(&fpf.reported_pages);
+    info->waited_ms = now.waited_ms;
+    info->reported_pages = now.reported_pages;
     info->filtered_pages = stat64_get(&fpf.filtered_pages);
     info->confirmed_pages = stat64_get(&fpf.confirmed_pages);
-    info->dropped_pages = stat64_get(&fpf.dropped_pages);
-    info->blocked_reason = g_strdup(qatomic_read(&fpf.blocked_reason));
+    info->dropped_pages = now.dropped_pages;
+    for (uint64_t n = fpf.nr_rounds;
+         n && n + FPF_MAX_ROUNDS > fpf.nr_rounds; n--) {
+        QAPI_LIST_PREPEND(info->rounds, fpf_round_info(n, &now));
+    }
+    info->has_blocked_reason = blocked != FPF_NOT_BLOCKED;
+    info->blocked_reason = info->has_blocked_reason ? blocked : 0;
+    info->blocked_text = g_strdup(fpf_blocked_text[blocked]);
     return info;
 }

@@ -20,9 +20,9 @@ def check_fallback(run: Run, counters: dict[str, Any], source: GuestQemu) -> Non
     warnings = [line for line in source.stderr().splitlines() if "free-page-filter" in line]
     if len(warnings) != 1:
         raise LabError(f"{len(warnings)} warnings about the missing filter, not 1")
-    reason = counters.get("blocked-reason", "")
-    if run.blocked() not in ("", reason) or not reason or reason not in warnings[0]:
-        raise LabError(f"the filter is off because of {reason!r}; the warning is {warnings[0]!r}")
+    text = counters.get("blocked-text", "")
+    if run.blocked() not in ("", text) or not text or text not in warnings[0]:
+        raise LabError(f"the filter is off because of {text!r}; the warning is {warnings[0]!r}")
     if any(counters[name] for name in ("epochs", "reports", "filtered-pages", "dropped-pages")):
         raise LabError("QEMU claims to have used the filter that it cannot use")
 
@@ -37,17 +37,40 @@ def check_filter(run: Run, info: dict[str, Any], source: GuestQemu) -> dict[str,
         return {}
     if run.expect_stock or run.blocked():
         check_fallback(run, counters, source)
+        check_events(counters, source)
         return counters
-    blocked = counters.get("blocked-reason")
-    if blocked:
-        raise LabError(f"QEMU did not use the filter: {blocked}")
+    if "blocked-reason" in counters:
+        raise LabError(f"QEMU did not use the filter: {counters['blocked-text']}")
     if run.agent == ABSENT or run.early():
         check_as_ever(counters)
     elif not counters.get("epochs", 0):
         raise LabError("QEMU did not use the filter: no epoch was begun")
+    check_events(counters, source)
+    check_rounds(counters)
     if run.mode in REPORT_MODES and run.agent not in RELAYS and not run.early():
         check_reports(run, counters)
     return counters
+
+
+def check_events(counters: dict[str, Any], source: GuestQemu) -> None:
+    """Management was told once whether the filter is on, and with it nothing but of the agent."""
+    told = [event for event in source.qmp.events("FREE_PAGE_FILTER") if "agent" not in event]
+    off = {name: counters[name] for name in ("blocked-reason", "blocked-text") if name in counters}
+    if off:
+        expected = [{"state": "blocked", **off}]
+    else:
+        expected = [{"state": "on"}] if counters["epochs"] else []
+    if told != expected:
+        raise LabError(f"QEMU told {told}, not {expected}")
+
+
+def check_rounds(counters: dict[str, Any]) -> None:
+    """What is counted by rounds is what is counted in all, but for rounds that are forgotten."""
+    rounds = counters["rounds"]
+    for name in ("reports", "reported-pages", "dropped-pages", "waited-ms"):
+        if sum(each[name] for each in rounds) > counters[name] or (
+                rounds[0]["round"] == 1 and sum(each[name] for each in rounds) != counters[name]):
+            raise LabError(f"{name} of {counters[name]} are {[each[name] for each in rounds]} by rounds")
 
 
 def check_as_ever(counters: dict[str, Any]) -> None:

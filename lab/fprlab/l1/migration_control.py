@@ -55,6 +55,7 @@ def start_migration(source: GuestQemu, destination: GuestQemu, run: Run, uri: st
         destination.qmp.execute("migrate-incoming", uri=uri)
     for feature in run.features:
         feature.before(source.qmp)
+    source.qmp.forget_events()
     source.qmp.execute("migrate", uri=uri)
     for feature in run.features:
         feature.during(source.qmp)

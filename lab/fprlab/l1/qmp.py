@@ -9,13 +9,14 @@ from ..common.errors import LabError
 
 
 class Qmp:
-    """A connection to a QEMU's monitor; events are passed over."""
+    """A connection to a QEMU's monitor. Events are kept as they come, before an answer."""
 
     def __init__(self, path: str, timeout: Optional[float] = None) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(timeout)
         self._socket.connect(path)
         self._lines = self._socket.makefile("r", encoding="utf-8")
+        self._events: list[dict[str, Any]] = []
         self._read()  # the greeting
         self.execute("qmp_capabilities", enable=["oob"])
 
@@ -49,6 +50,15 @@ class Qmp:
                 raise LabError(f"QEMU refused {command}: {answer['error']['desc']}")
             if "return" in answer:
                 return answer["return"]
+            self._events.append(answer)
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """What came with those of that name, up to the last answer."""
+        return [event.get("data", {}) for event in self._events if event["event"] == name]
+
+    def forget_events(self) -> None:
+        """Those that came so far are of something that is over."""
+        self._events.clear()
 
     def close(self) -> None:
         """End the connection."""

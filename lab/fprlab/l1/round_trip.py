@@ -182,8 +182,8 @@ class RoundTrip:
     def _figures(self, leg: Leg, info: dict[str, Any]) -> dict[str, Any]:
         """What QEMU has counted."""
         counters = info.get("free-page-filter", {})
-        if leg.run.mode in FILTER_MODES and counters.get("blocked-reason"):
-            raise LabError(f"QEMU did not use the filter: {counters['blocked-reason']}")
+        if leg.run.mode in FILTER_MODES and "blocked-reason" in counters:
+            raise LabError(f"QEMU did not use the filter: {counters['blocked-text']}")
         if info["status"] == "completed" and not leg.failure:
             self._check_filter(leg.run, info)
         ram = info.get("ram", {})

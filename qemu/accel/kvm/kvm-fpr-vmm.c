@@ -22,6 +22,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/bitmap.h"
+#include "qemu/error-report.h"
 #include "system/kvm.h"
 #include "kvm-fpr-vmm.h"
 
@@ -43,13 +44,15 @@ bool kvm_fpr_vmm(void)
     return g_getenv("KVM_FPR_VMM");
 }
 
-const char *kvm_fpr_vmm_blocked(void)
+bool kvm_fpr_vmm_works(void)
 {
     /* Of the two flags the second comes with the first alone. */
-    if (!(kvm_state->manual_dirty_log_protect & KVM_DIRTY_LOG_INITIALLY_SET)) {
-        return "KVM_GET_DIRTY_LOG clears the log, or a new slot's log is empty";
+    if (kvm_state->manual_dirty_log_protect & KVM_DIRTY_LOG_INITIALLY_SET) {
+        return true;
     }
-    return NULL;
+    warn_report_once("KVM_FPR_VMM has no effect: KVM_GET_DIRTY_LOG clears the "
+                     "log, or a new slot's log is empty");
+    return false;
 }
 
 static uint32_t kvm_fpr_vmm_number(const KVMSlot *slot)

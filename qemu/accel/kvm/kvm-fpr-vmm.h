@@ -17,11 +17,11 @@
 bool kvm_fpr_vmm(void);
 
 /**
- * kvm_fpr_vmm_blocked: why this machine cannot use the control
+ * kvm_fpr_vmm_works: whether this machine can use the control
  *
- * Returns a constant string, or NULL if it can.
+ * Warns if it cannot, and says why.
  */
-const char *kvm_fpr_vmm_blocked(void);
+bool kvm_fpr_vmm_works(void);
 
 /**
  * kvm_fpr_vmm_arm: begin an epoch

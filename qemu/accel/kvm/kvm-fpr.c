@@ -272,23 +272,22 @@ static int kvm_fpr_set_slot(KVMState *s, KVMFprScope *scope,
     return 0;
 }
 
-const char *kvm_fpr_blocked(void)
+KVMFprBlocked kvm_fpr_blocked(void)
 {
     if (!kvm_enabled()) {
-        return "the accelerator is not KVM";
+        return KVM_FPR_NO_KVM;
     }
     if (kvm_dirty_ring_enabled()) {
-        return "KVM's dirty ring is in use";
+        return KVM_FPR_DIRTY_RING;
     }
     if (HOST_BIG_ENDIAN) {
-        /* The kernel's bitmaps are little-endian, QEMU's are not. */
-        return "the host is big-endian";
+        return KVM_FPR_BIG_ENDIAN;
     }
     if (!(kvm_vm_check_extension(kvm_state, KVM_CAP_FREE_PAGE_FILTER) &
           KVM_FPR_CAP_CONFIRM)) {
-        return "the kernel has no free page filter";
+        return KVM_FPR_NO_KERNEL_SUPPORT;
     }
-    return NULL;
+    return KVM_FPR_NOT_BLOCKED;
 }
 
 int kvm_fpr_arm(uint64_t *epoch)

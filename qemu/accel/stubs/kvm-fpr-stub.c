@@ -6,9 +6,9 @@
 #include "qemu/osdep.h"
 #include "system/kvm_fpr.h"
 
-const char *kvm_fpr_blocked(void)
+KVMFprBlocked kvm_fpr_blocked(void)
 {
-    return "this QEMU was built without KVM";
+    return KVM_FPR_NO_KVM;
 }
 
 int kvm_fpr_arm(uint64_t *epoch)

@@ -138,7 +138,14 @@ void free_page_filter_setup(void);
 bool free_page_filter_incoming(Error **errp);
 
 /**
- * free_page_filter_end_epoch: a bitmap sync begins, or the migration ends
+ * free_page_filter_begin_round: a bitmap sync begins, and with it a round
+ *
+ * Ends the epoch, as free_page_filter_end_epoch() does.
+ */
+void free_page_filter_begin_round(void);
+
+/**
+ * free_page_filter_end_epoch: the migration ends
  *
  * Discards the hints that are outstanding and waits until nobody drops pages
  * any more.
@@ -191,6 +198,7 @@ uint64_t free_page_filter_pending_exact(uint64_t remaining);
 /**
  * free_page_filter_info: the filter's part of query-migrate
  *
+ * Called with the BQL held.
  * Returns NULL if no device has the filter on.
  */
 FreePageFilterInfo *free_page_filter_info(void);

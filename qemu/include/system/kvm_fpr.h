@@ -76,12 +76,20 @@ static inline unsigned long kvm_fpr_clear_pages(unsigned long *map,
     return cleared;
 }
 
+/* Why this machine cannot use the filter */
+typedef enum KVMFprBlocked {
+    KVM_FPR_NOT_BLOCKED,
+    KVM_FPR_NO_KVM,
+    KVM_FPR_DIRTY_RING,
+    /* The kernel's bitmaps are little-endian, QEMU's are not. */
+    KVM_FPR_BIG_ENDIAN,
+    KVM_FPR_NO_KERNEL_SUPPORT,
+} KVMFprBlocked;
+
 /**
- * kvm_fpr_blocked: why this machine cannot use the filter
- *
- * Returns a constant string, or NULL if it can.
+ * kvm_fpr_blocked: why this machine cannot use the filter, if it cannot
  */
-const char *kvm_fpr_blocked(void);
+KVMFprBlocked kvm_fpr_blocked(void);
 
 /**
  * kvm_fpr_arm: begin an epoch
