@@ -713,7 +713,7 @@ void qapi_event_send_free_page_filter(FreePageFilterState state, bool has_blocke
 				      FreePageFilterBlockedReason blocked_reason,
 				      const char *blocked_text, const char *agent)
 {
-	MUST(!object.lock.held);
+	MUST(object.lock.held == !!agent);
 	MUST(has_blocked_reason == (state == FREE_PAGE_FILTER_STATE_BLOCKED));
 	MUST(has_blocked_reason == !!blocked_text);
 	switch (state) {

@@ -179,12 +179,12 @@ static void fpa_expect(FreePageAgent *fpa, uint64_t epoch)
 /* Tell whether the agent is silent, if a migration goes on and it is news. */
 static void fpa_tell(FreePageAgent *fpa, bool silent)
 {
-    WITH_QEMU_LOCK_GUARD(&fpa->lock) {
-        if (!fpa->migrating || silent == fpa->silent) {
-            return;
-        }
-        fpa->silent = silent;
+    QEMU_LOCK_GUARD(&fpa->lock);
+    if (!fpa->migrating || silent == fpa->silent) {
+        return;
     }
+    fpa->silent = silent;
+    /* With the lock held: another thread may tell the reverse just now. */
     qapi_event_send_free_page_filter(silent ?
                                      FREE_PAGE_FILTER_STATE_AGENT_SILENT :
                                      FREE_PAGE_FILTER_STATE_AGENT_BACK,
