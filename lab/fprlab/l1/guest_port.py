@@ -4,11 +4,11 @@
 import dataclasses
 import re
 import select
-import socket
 from collections import deque
 from typing import Optional, Union
 
 from ..common.errors import LabError
+from .waiting import connect
 
 # A guest that says nothing for so many seconds, or beats so often without an answer, is
 # poked: the emulator has been seen to lose an interrupt of a guest that was migrated, of
@@ -56,8 +56,7 @@ class GuestPort:
     """A connection to the guest's port in one VMM: a path, or a host and a TCP port."""
 
     def __init__(self, address: Union[str, tuple[str, int]]) -> None:
-        self._socket = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
-        self._socket.connect(address)
+        self._socket = connect(address)
         self._unread = b""
         self._tag = 0
         self.last_lines: deque[str] = deque(maxlen=LAST_LINES)

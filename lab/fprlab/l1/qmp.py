@@ -2,19 +2,18 @@
 """A QMP client: one command after the other over a unix socket."""
 
 import json
-import socket
 from typing import Any, Optional
 
 from ..common.errors import LabError
+from .waiting import connect
 
 
 class Qmp:
     """A connection to a QEMU's monitor. Events are kept as they come, before an answer."""
 
     def __init__(self, path: str, timeout: Optional[float] = None) -> None:
-        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket = connect(path)
         self._socket.settimeout(timeout)
-        self._socket.connect(path)
         self._lines = self._socket.makefile("r", encoding="utf-8")
         self._events: list[dict[str, Any]] = []
         self._read()  # the greeting
