@@ -25,12 +25,12 @@ from ..common.errors import LabError
 from ..common.names import CHAIN_DIFFS
 from ..common.snapshot_tools import SNAPSHOT_TIMEOUT, Tools
 from .agents.recorder import Recorder
+from .kvm_stats import mount_debugfs
 from .ram import PAGE, differing_pages
 from .snapshots import BEATS_BETWEEN, Machines, check_running, compare, filter_pages, told_on_error
 from .snapvmm import Snapvmm, boot_arguments, memory_file, restore_arguments
 from .stage import Stage, time_limit
 
-DEBUGFS = Path("/sys/kernel/debug")
 BEATS_BEFORE = 5
 
 
@@ -102,12 +102,6 @@ def has_page(pages: int, count: int) -> Callable[[int], bool]:
     return lambda page: bool(data[page // 8] >> page % 8 & 1)
 
 
-def need_debugfs() -> None:
-    """fprctl filter --confirmed looks there whether anybody has read the log."""
-    if not (DEBUGFS / "kvm").exists():
-        subprocess.run(["mount", "-t", "debugfs", "debugfs", DEBUGFS], check=True)
-
-
 class FlatChain(Machines):
     """The chain, and what it was made of."""
 
@@ -135,7 +129,7 @@ class FlatChain(Machines):
         """The full snapshot of a guest that stands still."""
         vmm.full(self._file())
         if self._plan.way == "exec":
-            need_debugfs()
+            mount_debugfs()  # fprctl filter --confirmed looks there whether anybody has read the log
             self._copy_last()
 
     def _copy_last(self) -> None:
