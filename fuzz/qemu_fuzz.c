@@ -407,7 +407,18 @@ uint64_t ram_bitmap_drop(RAMBlock *rb, unsigned long start, unsigned long npages
 	MUST(npages % (rb->page_size >> HOST_PAGE_SHIFT) == 0);
 	MUST(!which || rb->page_size >> HOST_PAGE_SHIFT == 1);
 	world.nr_dropped++;
-	return kvm_fpr_clear_pages(rb->bmap, start, which, 0, npages);
+	return kvm_fpr_clear_pages(rb->bmap, start, which, 0, npages, rb->dropped);
+}
+
+/* scripts/tests/qemu_dropped_test has a test of what these belong to. */
+
+void free_page_dropped_setup(void)
+{
+}
+
+uint64_t free_page_dropped_requests(void)
+{
+	return 0;
 }
 
 /* KVM */

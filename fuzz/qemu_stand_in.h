@@ -269,7 +269,6 @@ typedef enum {
 	FREE_PAGE_FILTER_BLOCKED_REASON_NO_KERNEL_SUPPORT,
 	FREE_PAGE_FILTER_BLOCKED_REASON_DIRTY_RING,
 	FREE_PAGE_FILTER_BLOCKED_REASON_CONFIDENTIAL_GUEST,
-	FREE_PAGE_FILTER_BLOCKED_REASON_POSTCOPY_RAM,
 	FREE_PAGE_FILTER_BLOCKED_REASON_COLO,
 	FREE_PAGE_FILTER_BLOCKED_REASON_BACKGROUND_SNAPSHOT,
 	FREE_PAGE_FILTER_BLOCKED_REASON_IOMMU,
@@ -299,7 +298,7 @@ typedef struct FreePageFilterInfo {
 	uint64_t epochs, reports, discarded_reports;
 	bool has_first_report_ms;
 	uint64_t first_report_ms, waited_ms, reported_pages, filtered_pages, confirmed_pages,
-		 dropped_pages;
+		 dropped_pages, requested_pages;
 	FreePageFilterRoundList *rounds;
 	bool has_blocked_reason;
 	FreePageFilterBlockedReason blocked_reason;
@@ -417,6 +416,7 @@ typedef struct RAMBlock {
 	hwaddr gpa;
 	bool ignored;
 	bool had_content;
+	unsigned long *dropped;
 } RAMBlock;
 
 #define RAM_PMEM			(1 << 5)

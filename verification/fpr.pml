@@ -23,8 +23,7 @@
  *   OTHER_READER	somebody else in the VMM reads the log once
  *   RELOG		the memslot's logging is switched off and on once
  *   POSTCOPY		the guest goes on at the destination before all is sent; its
- *		pages that are missing there are asked for.  QEMU does not filter
- *		with postcopy yet: this is how it can.
+ *		pages that are missing there are asked for
  *   WITHOUT_...	a rule is left out
  *   REACH_...		fails if the good state is reached: it must be
  */
@@ -69,9 +68,9 @@ byte vcpus_out;
 #ifdef POSTCOPY
 /*
  * The destination has a copy; a vCPU there waits for one and has asked for it.
- * The source's set of pages that were dropped and never sent.
+ * RAMBlock.dropped at the source: what was dropped, and not dirty or sent since.
  */
-bool present, requested, never_sent;
+bool present, requested, in_dropped;
 bool switched, postcopy_over, zeros_sent;
 #endif
 
@@ -386,7 +385,7 @@ inline send()
 		B = false;
 #ifdef POSTCOPY
 		present = true;
-		never_sent = false;
+		in_dropped = false;
 #endif
 		synced = true		/*> sends the page */
 	:: else
@@ -410,8 +409,8 @@ inline sync_bitmap()
 	LOCK(bitmap_lock);
 	atomic {
 		B = B || R;		/*> merges the logs into what is to be sent */
-#if defined(POSTCOPY) && !defined(WITHOUT_LEAVING_NEVER_SENT)
-		never_sent = never_sent && !B;
+#if defined(POSTCOPY) && !defined(WITHOUT_LEAVING_DROPPED)
+		in_dropped = in_dropped && !B;
 #endif
 		R = false
 	};
@@ -461,7 +460,7 @@ end:	do
 					if
 					:: B -> dropped = true; dropped_again = asked_again
 #ifdef POSTCOPY
-						never_sent = !present
+						in_dropped = true
 #endif
 					:: else
 					fi;
@@ -568,15 +567,15 @@ inline postcopy()
 		requested = false;
 		if
 		:: B ->
-			atomic { B = false; never_sent = false };
+			atomic { B = false; in_dropped = false };
 			synced = true;	/*> sends the page that was asked for */
 			place()
 #ifndef WITHOUT_ZEROS
-		:: !B && never_sent ->
-			never_sent = false;
+		:: !B && in_dropped ->
+			in_dropped = false;
 			zeros_sent = true;	/*> sends zeros */
 			place()
-		:: !B && !never_sent ->
+		:: !B && !in_dropped ->
 #else
 		:: !B ->
 #endif
@@ -586,8 +585,8 @@ inline postcopy()
 	:: !requested && B ->
 		atomic {
 			B = false;
-#ifndef WITHOUT_LEAVING_NEVER_SENT
-			never_sent = false
+#ifndef WITHOUT_LEAVING_DROPPED
+			in_dropped = false
 #endif
 		}
 		synced = true;		/*> sends the page unasked */

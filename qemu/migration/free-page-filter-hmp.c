@@ -34,6 +34,8 @@ void hmp_info_free_page_filter(Monitor *mon, const FreePageFilterInfo *info)
                    info->confirmed_pages);
     monitor_printf(mon, "free page filter dropped: %" PRIu64 " pages\n",
                    info->dropped_pages);
+    monitor_printf(mon, "free page filter requested: %" PRIu64 " pages\n",
+                   info->requested_pages);
     for (rounds = info->rounds; rounds; rounds = rounds->next) {
         const FreePageFilterRound *round = rounds->value;
 

@@ -69,6 +69,7 @@
 #include "qapi/error.h"
 #include "qapi/qapi-events-free-page-filter.h"
 #include "migration/free-page-compat.h"
+#include "migration/free-page-dropped.h"
 #include "migration/free-page-filter.h"
 #include "migration/misc.h"
 #include "migration.h"
@@ -116,8 +117,6 @@ static const char *const fpf_blocked_text[] = {
         "KVM's dirty ring is in use",
     [FREE_PAGE_FILTER_BLOCKED_REASON_CONFIDENTIAL_GUEST] =
         "the guest is confidential",
-    [FREE_PAGE_FILTER_BLOCKED_REASON_POSTCOPY_RAM] =
-        "the migration capability postcopy-ram is set",
     [FREE_PAGE_FILTER_BLOCKED_REASON_COLO] =
         "the migration capability x-colo is set",
     [FREE_PAGE_FILTER_BLOCKED_REASON_BACKGROUND_SNAPSHOT] =
@@ -237,10 +236,6 @@ static FreePageFilterBlockedReason fpf_find_blocked_reason(void)
     }
     if (current_machine->cgs) {
         return FREE_PAGE_FILTER_BLOCKED_REASON_CONFIDENTIAL_GUEST;
-    }
-    if (migrate_postcopy_ram()) {
-        /* A dropped page would be one that the destination waits for. */
-        return FREE_PAGE_FILTER_BLOCKED_REASON_POSTCOPY_RAM;
     }
     if (migrate_colo()) {
         return FREE_PAGE_FILTER_BLOCKED_REASON_COLO;
@@ -613,7 +608,8 @@ bool free_page_filter_arm(bool gpa, bool poison)
     }
 
     QEMU_LOCK_GUARD(&fpf.lock);
-    fpf.stock = reason != FPF_NOT_BLOCKED && !poison;
+    /* A destination would wait for what stock hints took out of the bitmap. */
+    fpf.stock = reason != FPF_NOT_BLOCKED && !poison && !migrate_postcopy_ram();
     if (reason != FPF_NOT_BLOCKED) {
         return fpf.stock;
     }
@@ -869,6 +865,7 @@ void free_page_filter_setup(void)
     stat64_set(&fpf.filtered_pages, 0);
     stat64_set(&fpf.confirmed_pages, 0);
     stat64_set(&fpf.dropped_pages, 0);
+    free_page_dropped_setup();
     if (fpf.users) {
         fpf_set_blocked_reason(fpf_find_blocked_reason());
         fpf_tell_blocked(fpf.blocked);
@@ -961,6 +958,7 @@ FreePageFilterInfo *free_page_filter_info(void)
     info->filtered_pages = stat64_get(&fpf.filtered_pages);
     info->confirmed_pages = stat64_get(&fpf.confirmed_pages);
     info->dropped_pages = now.dropped_pages;
+    info->requested_pages = free_page_dropped_requests();
     for (uint64_t n = fpf.nr_rounds;
          n && n + FPF_MAX_ROUNDS > fpf.nr_rounds; n--) {
         QAPI_LIST_PREPEND(info->rounds, fpf_round_info(n, &now));

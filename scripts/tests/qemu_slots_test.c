@@ -85,7 +85,7 @@ int kvm_vm_ioctl(KVMState *s, unsigned long type, ...)
 static void drop(void *host, const unsigned long *confirmed, unsigned long npages)
 {
 	assert(locked);
-	kvm_fpr_clear_pages(unsent, ((char *)host - RAM) / PAGE, confirmed, 0, npages);
+	kvm_fpr_clear_pages(unsent, ((char *)host - RAM) / PAGE, confirmed, 0, npages, NULL);
 }
 
 static void add_slot(int as_id, uint64_t page, uint64_t npages)

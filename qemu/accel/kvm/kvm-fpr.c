@@ -201,7 +201,7 @@ static void kvm_fpr_forget(KVMSlot *slot, hwaddr gpa,
     if (slot->dirty_bmap && from < to) {
         kvm_fpr_clear_pages(slot->dirty_bmap, (from - slot->start_addr) / psize,
                             confirmed, (from - gpa) / psize,
-                            (to - from) / psize);
+                            (to - from) / psize, NULL);
     }
 }
 

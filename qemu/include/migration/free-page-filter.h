@@ -204,27 +204,4 @@ uint64_t free_page_filter_pending_exact(uint64_t remaining);
 FreePageFilterInfo *free_page_filter_info(void);
 void hmp_info_free_page_filter(Monitor *mon, const FreePageFilterInfo *info);
 
-/* What migration/ram.c provides for the filter */
-
-/**
- * ram_bitmap_trylock: keep everybody from sending pages and syncing the bitmap
- *
- * Called while a migration is between its setup and its cleanup.  Returns false
- * if somebody is at that.
- */
-bool ram_bitmap_trylock(void);
-void ram_bitmap_unlock(void);
-
-/**
- * ram_bitmap_drop: take pages out of the set that is still to be sent
- * @rb: block that the migration has a bitmap of
- * @start: first page
- * @npages: number of pages
- * @which: bit n says whether page @start + n is meant; NULL for all of them
- *
- * Called with the bitmap locked.  Returns how many of them were in the set.
- */
-uint64_t ram_bitmap_drop(RAMBlock *rb, unsigned long start,
-                         unsigned long npages, const unsigned long *which);
-
 #endif

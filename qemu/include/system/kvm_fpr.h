@@ -50,6 +50,8 @@ typedef void KVMFprDropFunc(void *host, const unsigned long *confirmed,
  * @pages: the bitmap that names pages; NULL for all of them
  * @from: its bit for the first page
  * @npages: number of pages
+ * @gone: a bitmap of @map's shape, in which the bits are set that were set in
+ *        @map; may be NULL
  *
  * This goes word by word, however scattered the pages are.  Returns how many
  * bits were set in @map.
@@ -58,20 +60,24 @@ static inline unsigned long kvm_fpr_clear_pages(unsigned long *map,
                                                 unsigned long first,
                                                 const unsigned long *pages,
                                                 unsigned long from,
-                                                unsigned long npages)
+                                                unsigned long npages,
+                                                unsigned long *gone)
 {
     unsigned long cleared = 0, len;
 
     for (unsigned long n = 0; n < npages; n += len) {
         unsigned long to_bit = (first + n) % BITS_PER_LONG;
         unsigned long bit = (from + n) % BITS_PER_LONG;
-        unsigned long *word = &map[BIT_WORD(first + n)];
-        unsigned long gone = pages ? pages[BIT_WORD(from + n)] >> bit : ~0UL;
+        unsigned long at = BIT_WORD(first + n);
+        unsigned long bits = pages ? pages[BIT_WORD(from + n)] >> bit : ~0UL;
 
         len = MIN(npages - n, BITS_PER_LONG - MAX(to_bit, bit));
-        gone = (gone & BITMAP_LAST_WORD_MASK(len)) << to_bit & *word;
-        *word ^= gone;
-        cleared += ctpopl(gone);
+        bits = (bits & BITMAP_LAST_WORD_MASK(len)) << to_bit & map[at];
+        map[at] ^= bits;
+        if (gone) {
+            gone[at] |= bits;
+        }
+        cleared += ctpopl(bits);
     }
     return cleared;
 }
