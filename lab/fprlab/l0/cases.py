@@ -18,10 +18,12 @@ class Case:
     how: str
     what: str
     pages: int = 1  # the fewest that the guest's first check on the destination must see
+    requested: int = 0  # the fewest dropped ones that the destination must ask for in postcopy
 
     def passed(self, result: dict[str, Any]) -> bool:
         """Whether the guest was verified, and had as many pages as it should."""
-        return result["verified"] and result["verified_pages"][0] >= self.pages
+        return (result["verified"] and result["verified_pages"][0] >= self.pages
+                and result.get("requested_pages", 0) >= self.requested)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -33,7 +33,7 @@ class Tally:
         """Count one migration more."""
         counts: Counter[str] = Counter({
             "migrations": 1, "completed": int(result.get("status") == "completed"),
-            "failures_injected": int(result.get("injected", False)), "wrong": int(not result["verified"]),
+            "postcopy": int(bool(result.get("postcopy_bytes"))), "failures_injected": int(result.get("injected", False)), "wrong": int(not result["verified"]),
             "pages_verified": result.get("verified_pages", 0), "pages_compared": result.get("compared_pages", 0),
             "pages_dropped": result.get("dropped_pages", 0), "reports": result.get("reports", 0),
             "pages_lost": result.get("lost_pages", 0), "pokes": result.get("pokes", 0)})
@@ -47,7 +47,7 @@ class Tally:
 
     def as_json(self, seconds: float) -> Result:
         """The object of out/soak.json."""
-        names = ("migrations", "completed", "failures_injected", "wrong", "pages_verified", "pages_compared",
+        names = ("migrations", "completed", "postcopy", "failures_injected", "wrong", "pages_verified", "pages_compared",
                  "pages_dropped", "pages_lost", "reports", "pokes")
         return {"seed": self._seed, **{name: self._total[name] for name in names}, "seconds": round(seconds),
                 "first_failure": self.first_failure,
@@ -59,7 +59,7 @@ class Tally:
 
     def table(self) -> str:
         """A line for each way, and one for all."""
-        columns = ("migrations", "completed", "failures_injected", "reports", "pages_dropped", "pages_verified",
+        columns = ("migrations", "completed", "postcopy", "failures_injected", "reports", "pages_dropped", "pages_verified",
                    "pages_lost", "wrong")
         lines = [("", *(column.replace("_", " ") for column in columns))]
         for (kind, name), counts in [*sorted(self._rows.items()), (("all", ""), self._total)]:
@@ -80,7 +80,7 @@ def progress_line(result: Result) -> str:
     if not result["verified"]:
         end = f"WRONG: {result['error']}"
     else:
-        end = (f"{result['status']}, {result['dropped_pages']} pages dropped, {result['verified_pages']} verified, "
+        end = (f"{result['status']}{' in postcopy' if result.get('postcopy_bytes') else ''}, {result['dropped_pages']} pages dropped, {result['verified_pages']} verified, "
                f"{result['compared_pages']} compared")
         if result.get("pokes"):
             end += f", the guest was poked {result['pokes']} times"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..common.errors import LabError
-from .features.basic import CAPABILITIES
+from .features.registry import CAPABILITIES
 from .guest_qemu import GuestQemu
 from .migration_run import Run
 from .stage import Stage
@@ -53,6 +53,8 @@ def start_migration(source: GuestQemu, destination: GuestQemu, run: Run, uri: st
         configure(machine, run)
     if not through_file(run):
         destination.qmp.execute("migrate-incoming", uri=uri)
+    if run.runs_on():
+        destination.qmp.execute("cont")
     for feature in run.features:
         feature.before(source.qmp)
     source.qmp.forget_events()
@@ -78,7 +80,7 @@ def wait_end(source: GuestQemu, stage: Stage) -> dict[str, Any]:
             stage.progress()
         if time.monotonic() - shown >= SECONDS_BETWEEN_NOTES and sent:
             shown = time.monotonic()
-            stage.note(f": round {ram['dirty-sync-count']}, {ram['transferred'] >> 20} MiB sent, "
+            stage.note(f": {info['status']}, round {ram['dirty-sync-count']}, {ram['transferred'] >> 20} MiB sent, "
                        f"{ram['remaining'] >> 20} MiB left")
         time.sleep(0.1)
 
@@ -92,12 +94,12 @@ def wait_completed(source: GuestQemu, stage: Stage) -> dict[str, Any]:
 
 
 def wait_loaded(destination: GuestQemu, run: Run, uri: str) -> None:
-    """Wait until the destination has taken everything and stands still."""
+    """Wait until the destination has taken everything, and stands still if it is not to run."""
     if through_file(run):
         destination.qmp.execute("migrate-incoming", uri=uri)
     while True:
         status = destination.qmp.execute("query-status")["status"]
-        if status == "paused":
+        if status == ("running" if run.runs_on() else "paused"):
             return
         if status != "inmigrate":
             raise LabError(f"the destination is {status} after the migration")

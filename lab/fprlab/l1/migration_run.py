@@ -2,8 +2,9 @@
 """One migration that is to be measured."""
 
 import dataclasses
+from typing import Optional
 
-from .features.feature import Feature
+from .features.feature import Feature, Postcopy
 from .guest_qemu import Guest
 
 
@@ -29,6 +30,15 @@ class Run:
     def blocked(self) -> str:
         """Why the filter has to be off, if it has to."""
         return next((feature.blocked for feature in self.features if feature.blocked), "")
+
+    def postcopy(self) -> Optional[Postcopy]:
+        """How it goes over to postcopy, if it does."""
+        return next((feature.postcopy for feature in self.features if feature.postcopy), None)
+
+    def runs_on(self) -> bool:
+        """Whether the guest goes on at the destination while its memory comes."""
+        how = self.postcopy()
+        return bool(how and how.runs)
 
     def early(self) -> bool:
         """Whether it is migrated before it has an agent, or anything else."""

@@ -17,6 +17,7 @@ from .guest_qemu import GuestQemu, QemuSettings, crashed
 from .filter_check import NoReport, check_filter
 from .migration_control import UNLIMITED, start_migration, wait_end, wait_loaded
 from .migration_run import Run
+from .postcopy import go_over_at
 from .stage import Stage, time_limit
 from .verification import check_consoles, check_guest, check_twice, compare_ram, resume_and_check
 from .network import Network
@@ -112,6 +113,8 @@ class RoundTrip:
             self._stage.enter(f"migrating by {leg.transport}")
             start_migration(self._here(), destination, leg.run, uri)
             injected = self._fail(leg, destination, needed)
+            if leg.run.postcopy():
+                go_over_at(self._here(), self._moment(leg, needed))
             info = self._wait_end(leg)
             self._check_end(leg, info, injected)
             result = {"status": info["status"], "injected": injected, **self._figures(leg, info)}
@@ -146,12 +149,17 @@ class RoundTrip:
         stack.callback(file.unlink, missing_ok=True)
         return f"file:{file}"
 
+    @staticmethod
+    def _moment(leg: Leg, needed: int) -> float:
+        """When something is to happen to a migration that begins now and sends so many bytes."""
+        return time.monotonic() + leg.moment * needed / (leg.run.bandwidth or UNLIMITED)
+
     def _fail(self, leg: Leg, destination: GuestQemu, needed: int) -> bool:
         """Let the failure happen in its moment, if the migration is still going on."""
         if not leg.failure:
             return False
         scene = Scene(self._here(), destination, self._network, self._host, leg.length)
-        end = time.monotonic() + leg.moment * needed / (leg.run.bandwidth or UNLIMITED)
+        end = self._moment(leg, needed)
         if not leg.failure.small_disk:
             while time.monotonic() < end and not scene.over():
                 time.sleep(0.02)
@@ -190,8 +198,9 @@ class RoundTrip:
         return {"sent_bytes": ram.get("transferred", 0), "rounds": ram.get("dirty-sync-count", 0),
                 "throttled_percent": info["cpu-throttle-percentage"],
                 "total_ms": info.get("total-time"), "downtime_ms": info.get("downtime"),
+                "postcopy_bytes": ram.get("postcopy-bytes", 0),
                 **{name.replace("-", "_"): counters.get(name, 0)
-                   for name in ("epochs", "reports", "discarded-reports", "dropped-pages")}}
+                   for name in ("epochs", "reports", "discarded-reports", "dropped-pages", "requested-pages")}}
 
     def _check_filter(self, run: Run, info: dict[str, Any]) -> None:
         """Check as for a single migration, but let a report come too late once or twice in turn."""

@@ -11,6 +11,7 @@ from .features.basic import BASIC_FEATURES, combinable
 from .features.feature import Feature, found_nothing, nothing
 from .features.machine import MACHINE_FEATURES
 from .features.memory import MEMORY_FEATURES
+from .features.postcopy import POSTCOPY_FEATURES
 from .migration_run import Run
 from .round_trip import Leg
 
@@ -25,6 +26,7 @@ FILLING_MIN_MIB = 384        # less has no room for that and the guest's kernel
 HOPS = (3, 5, 7)  # migrations of a guest: odd, so that the last one is without a failure
 BANDWIDTHS_MIB = (0, 256, 64, 32)
 SLOW_BANDWIDTHS_MIB = (48, 32, 24)  # for a migration that is to fail
+POSTCOPY = 0.85            # the part of the migrations that can in which postcopy is allowed
 FAILING = 0.8              # the part of every second migration that is to fail
 
 Result = dict[str, Any]
@@ -65,6 +67,14 @@ def choose_features(choose: random.Random, file: bool) -> tuple[Feature, ...]:
     return tuple(chosen)
 
 
+def choose_postcopy(choose: random.Random, others: tuple[Feature, ...], fails: bool) -> tuple[Feature, ...]:
+    """Some migrations go over to postcopy. One that is to fail might, and does not: from there no guest comes back."""
+    feature = POSTCOPY_FEATURES["postcopy-ram" if fails else "postcopy-any"]
+    if choose.random() < POSTCOPY and combinable([*others, feature]):
+        return (*others, dataclasses.replace(feature, loaded=found_nothing))
+    return others
+
+
 def choose_guest(seed: int, number: int) -> SoakGuest:
     """The guest of that number."""
     choose = chooser(seed, number)
@@ -84,6 +94,8 @@ def choose_leg(seed: int, guest: SoakGuest, hop: int) -> Leg:
         failure = choose.choice(list(FAILURES.values()))
     transport = choose.choice(failure.transports if failure else ("unix", "tcp", "tcp", "file"))
     features = choose_features(choose, transport == "file")
+    if transport != "file":
+        features = choose_postcopy(choose, features, bool(failure))
     mib = choose.choice(SLOW_BANDWIDTHS_MIB if failure else BANDWIDTHS_MIB)
     return Leg(guest.run(mib << 20, features), transport, failure, choose.random(), choose.uniform(0.2, 3))
 

@@ -18,8 +18,6 @@ BASIC_FEATURES = {feature.name: feature for feature in (
                         "cpu-throttle-increment": 20}),
 )}
 
-CAPABILITIES = tuple(sorted({name for feature in BASIC_FEATURES.values() for name in feature.capabilities}))
-
 
 def combinable(features: Sequence[Feature]) -> bool:
     """Whether QEMU takes them together: multifd takes a file only as mapped-ram."""

@@ -4,7 +4,7 @@
 import contextlib
 import dataclasses
 from pathlib import Path
-from typing import Any, Callable, ContextManager, Mapping, Protocol, Sequence
+from typing import Any, Callable, ContextManager, Mapping, Optional, Protocol, Sequence
 
 from ..guest_port import GuestPort
 from ..qmp import Qmp
@@ -26,6 +26,15 @@ class Ends:
     source: Side
     destination: Side
     info: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Postcopy:
+    """How a migration goes over to postcopy."""
+
+    moment: str  # "start", "report" (once pages were dropped, if there is a filter), "rounds" (a few) or "any"
+    runs: bool = False    # the guest goes on at the destination at once, while its memory comes
+    breaks: bool = False  # the connection breaks after that, and another one is made
 
 
 def no_arguments(_directory: Path, _incoming: bool) -> Sequence[str]:
@@ -78,6 +87,7 @@ class Feature:
     snapshot: bool = False  # the guest goes on at the source, from where the destination begins
     early: bool = False  # the migration begins when the guest has hardly begun to boot
     cancelled: bool = False  # the migration is cancelled, once the filter has been looked at
+    postcopy: Optional[Postcopy] = None
     excludes: tuple[str, ...] = ()  # names of features that QEMU does not combine with it
 
     def of_guest(self) -> bool:

@@ -8,7 +8,6 @@ CAPABILITY = "the migration capability {} is set"
 
 REFUSAL_FEATURES = {feature.name: feature for feature in (
     Feature("dirty-ring", accel=",dirty-ring-size=4096", blocked="KVM's dirty ring is in use"),
-    Feature("postcopy-ram", capabilities=("postcopy-ram",), blocked=CAPABILITY.format("postcopy-ram")),
     Feature("background-snapshot", capabilities=("background-snapshot",), file=True, snapshot=True,
             blocked=CAPABILITY.format("background-snapshot")),
     # Slow, so that it can be cancelled: what would come next are checkpoints without end.
