@@ -7,7 +7,7 @@
 #include "clock.h"
 #include "stop.h"
 
-#define NOTICE_US	2000000
+#define NOTICE_US	(STOP_NOTICE_S * UINT64_C(1000000))
 
 volatile sig_atomic_t stop_signal;
 

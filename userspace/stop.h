@@ -39,6 +39,9 @@ enum stop_wait {
  */
 enum stop_wait stop_wait(int fd, short events, uint64_t until_us);
 
+/* What takes longer, in seconds, is said. */
+#define STOP_NOTICE_S	2
+
 /**
  * struct stop_notice - what is said on stderr, once, where a wait takes long
  * @name: the file or endpoint that is waited for
@@ -51,10 +54,10 @@ struct stop_notice {
 	bool said;
 };
 
-/** stop_notice_since - say it, if that began 2 s ago; @began_us: time of clock_us() */
+/** stop_notice_since - say it, if that began so long ago; @began_us: time of clock_us() */
 void stop_notice_since(struct stop_notice *notice, uint64_t began_us);
 
-/** stop_wait_noticed - as stop_wait(), but after 2 s it says what it waits for */
+/** stop_wait_noticed - as stop_wait(), but after that time it says what it waits for */
 enum stop_wait stop_wait_noticed(struct stop_notice *notice, int fd, short events,
 				 uint64_t until_us);
 

@@ -13,7 +13,7 @@
 #include "filter.h"
 #include "stop.h"
 
-/* Cause and remedy of every error in linux/kvm_fpr.h. */
+/* Cause and remedy of every error in linux/kvm_fpr.h but EFAULT, which fprctl gives no reason for. */
 static const struct {
 	int err;
 	enum fpr_status status;
@@ -24,7 +24,7 @@ static const struct {
 	{ EPERM, FPR_ERROR,
 	  "not permitted: run fprctl with CAP_SYS_ADMIN in the initial user namespace, or let the VM's owner enable KVM_FPR_CAP_FOREIGN" },
 	{ EOPNOTSUPP, FPR_ERROR,
-	  "the VM's memory is private or encrypted: the filter cannot be used with it" },
+	  "the VM's memory is private or encrypted, or on arm64 it is protected or has EL2: the filter cannot be used with it" },
 	{ ENXIO, FPR_ERROR,
 	  "the VM uses a dirty ring: the filter needs dirty bitmaps" },
 	{ EINVAL, FPR_ERROR,
@@ -35,7 +35,47 @@ static const struct {
 	  "the kernel has no memory for it: try again" },
 	{ ENOTTY, FPR_NO_FILTER,
 	  "this kernel has no free page filter: load the modules of kvm-fpr" },
+	{ EINTR, FPR_ERROR,
+	  "stopped by a signal: nothing was taken out of the dirty log" },
 };
+
+/* Again after each signal, but for one that is to end fprctl; -1 with EINTR then. */
+static int call(int vm_fd, unsigned long request, void *arg)
+{
+	int r;
+
+	do
+		r = ioctl(vm_fd, request, arg);
+	while (r && errno == EINTR && !stop_signal);
+	return r;
+}
+
+static void on_alarm(int number)
+{
+	(void)number;
+}
+
+/* The same.  ARM may wait for as long as a vCPU waits for its memory, but not without a word. */
+static int call_arm(int vm_fd, struct kvm_fpr_arm *arm)
+{
+	const struct sigaction action = { .sa_handler = on_alarm };
+	struct stop_notice notice = {
+		.name = "arm",
+		.what = "a vCPU whose memory does not come",
+	};
+	uint64_t began_us = clock_us();
+	int r;
+
+	sigaction(SIGALRM, &action, NULL);
+	alarm(STOP_NOTICE_S);
+	do {
+		r = ioctl(vm_fd, KVM_FPR_ARM, arm);
+		if (r && errno == EINTR)
+			stop_notice_since(&notice, began_us);
+	} while (r && errno == EINTR && !stop_signal);
+	alarm(0);
+	return r;
+}
 
 /* Says what went wrong with the ioctl @name; errno is its error. */
 static enum fpr_status explain(const struct filter *filter, const char *name)
@@ -104,29 +144,29 @@ enum fpr_status filter_arm(const struct filter *filter, uint64_t *epoch,
 	struct kvm_fpr_arm arm = { 0 };
 	uint64_t start = clock_us();
 
-	if (ioctl(filter->vm.fd, KVM_FPR_ARM, &arm))
+	if (call_arm(filter->vm.fd, &arm))
 		return explain(filter, "arm");
 	*us = clock_us() - start;
 	*epoch = arm.epoch;
 	return FPR_OK;
 }
 
-/* Done, or -1 with errno; EINTR: @stop was set before it was done. */
-static int arm_all(int vm_fd, struct kvm_fpr_arm *arm, const volatile sig_atomic_t *stop)
+/* Done, or -1 with errno; EINTR: a signal came before it was done. */
+static int arm_all(int vm_fd, struct kvm_fpr_arm *arm)
 {
 	while (arm->size) {
-		if (*stop) {
+		if (stop_signal) {
 			errno = EINTR;
 			return -1;
 		}
-		if (ioctl(vm_fd, KVM_FPR_ARM, arm) && errno != EINTR)
+		if (call_arm(vm_fd, arm))
 			return -1;
 	}
 	return 0;
 }
 
 enum fpr_status filter_arm_candidates(const struct filter *filter, struct filter_range *range,
-				      const volatile sig_atomic_t *stop, uint64_t *us)
+				      uint64_t *us)
 {
 	struct kvm_fpr_arm arm = {
 		.flags = KVM_FPR_ARM_CANDIDATES,
@@ -137,13 +177,8 @@ enum fpr_status filter_arm_candidates(const struct filter *filter, struct filter
 	uint64_t start = clock_us();
 	enum fpr_status status = FPR_OK;
 
-	if (arm_all(filter->vm.fd, &arm, stop)) {
-		if (errno == EINTR) {
-			warnx("arm: stopped by a signal: nothing was filtered");
-			status = FPR_ERROR;
-		} else {
-			status = explain(filter, "arm");
-		}
+	if (arm_all(filter->vm.fd, &arm)) {
+		status = explain(filter, "arm");
 		if (arm.epoch)
 			filter_abandon(filter, arm.epoch);
 	}
@@ -158,7 +193,7 @@ enum fpr_status filter_disarm(const struct filter *filter, uint64_t epoch,
 	struct kvm_fpr_disarm disarm = { .epoch = epoch };
 	uint64_t start = clock_us();
 
-	if (ioctl(filter->vm.fd, KVM_FPR_DISARM, &disarm)) {
+	if (call(filter->vm.fd, KVM_FPR_DISARM, &disarm)) {
 		if (errno == ESTALE) {
 			warnx("disarm: %llu is not the VM's current epoch: leave out --epoch to end whichever there is",
 			      (unsigned long long)epoch);
@@ -184,7 +219,7 @@ enum fpr_status filter_check(const struct filter *filter)
 		filter_say_gone();
 		return FPR_ERROR;
 	}
-	if (ioctl(filter->vm.fd, KVM_FPR_DISARM, &disarm) && errno != ESTALE)
+	if (call(filter->vm.fd, KVM_FPR_DISARM, &disarm) && errno != ESTALE)
 		return explain(filter, "filter");
 	return FPR_OK;
 }
@@ -192,20 +227,23 @@ enum fpr_status filter_check(const struct filter *filter)
 void filter_abandon(const struct filter *filter, uint64_t epoch)
 {
 	struct kvm_fpr_disarm disarm = { .epoch = epoch };
+	int r;
 
-	ioctl(filter->vm.fd, KVM_FPR_DISARM, &disarm);
+	/* Also after a signal that ends fprctl. */
+	do
+		r = ioctl(filter->vm.fd, KVM_FPR_DISARM, &disarm);
+	while (r && errno == EINTR);
 }
 
-/* Done, or -1 with errno; EINTR: @stop was set before it was done. */
-static int set_all(int vm_fd, struct kvm_fpr_bitmap *set,
-		   const volatile sig_atomic_t *stop)
+/* Done, or -1 with errno; EINTR: a signal came before it was done. */
+static int set_all(int vm_fd, struct kvm_fpr_bitmap *set)
 {
 	while (set->size) {
-		if (*stop) {
+		if (stop_signal) {
 			errno = EINTR;
 			return -1;
 		}
-		if (ioctl(vm_fd, KVM_FPR_SET_BITMAP, set) && errno != EINTR)
+		if (call(vm_fd, KVM_FPR_SET_BITMAP, set))
 			return -1;
 	}
 	return 0;
@@ -228,13 +266,13 @@ static bool is_current(const struct filter *filter, uint64_t epoch)
 	};
 	struct kvm_fpr_disarm disarm = { .epoch = epoch };
 
-	if (!ioctl(filter->vm.fd, KVM_FPR_SET_BITMAP, &set))
+	if (!call(filter->vm.fd, KVM_FPR_SET_BITMAP, &set))
 		return true;
 	/*
 	 * Either the epoch is over, or no memslot at all takes part in it.  In the latter case
 	 * it can never confirm a page, as memslots join only at ARM: nothing is lost by ending it.
 	 */
-	return errno == ESTALE && !ioctl(filter->vm.fd, KVM_FPR_DISARM, &disarm);
+	return errno == ESTALE && !call(filter->vm.fd, KVM_FPR_DISARM, &disarm);
 }
 
 static enum fpr_status explain_set(const struct filter *filter, uint64_t epoch)
@@ -249,8 +287,7 @@ static enum fpr_status explain_set(const struct filter *filter, uint64_t epoch)
 	return explain(filter, "set-bitmap");
 }
 
-enum fpr_status filter_set(const struct filter *filter, struct filter_range *range,
-			   const volatile sig_atomic_t *stop, uint64_t *us)
+enum fpr_status filter_set(const struct filter *filter, struct filter_range *range, uint64_t *us)
 {
 	struct kvm_fpr_bitmap set = {
 		.flags = range->confirmed ? KVM_FPR_SET_CONFIRM : 0,
@@ -261,7 +298,7 @@ enum fpr_status filter_set(const struct filter *filter, struct filter_range *ran
 		.confirmed = (uintptr_t)range->confirmed,
 	};
 	uint64_t start = clock_us();
-	int r = set_all(filter->vm.fd, &set, stop);
+	int r = set_all(filter->vm.fd, &set);
 
 	*us = clock_us() - start;
 	range->nr_filtered = set.nr_filtered;

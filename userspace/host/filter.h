@@ -3,7 +3,6 @@
 #ifndef FPRCTL_FILTER_H
 #define FPRCTL_FILTER_H
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -64,6 +63,11 @@ enum fpr_status filter_open(struct filter *filter, const char *vm);
 /** filter_check_confirm - refuse a kernel that is known not to tell the confirmed pages */
 enum fpr_status filter_check_confirm(const struct filter *filter);
 
+/*
+ * Signals do not end what follows, but for those of stop_catch(), which do so between two calls
+ * and while the kernel waits.
+ */
+
 /** filter_arm - begin an epoch; @us: out: how long that took */
 enum fpr_status filter_arm(const struct filter *filter, uint64_t *epoch,
 			   uint64_t *us);
@@ -71,21 +75,15 @@ enum fpr_status filter_arm(const struct filter *filter, uint64_t *epoch,
 /**
  * filter_arm_candidates - begin an epoch in which only @range->report is tracked
  * @range: @epoch is set
- * @stop: set by the caller's signal handler to stop between two calls
  * @us: out: how long that took
  *
  * The kernel must support KVM_FPR_CAP_CANDIDATES.
  */
 enum fpr_status filter_arm_candidates(const struct filter *filter, struct filter_range *range,
-				      const volatile sig_atomic_t *stop, uint64_t *us);
+				      uint64_t *us);
 
-/**
- * filter_set - hand over a report, in as many calls as it takes
- * @stop: set by the caller's signal handler to stop between two calls
- * @us: out: how long that took
- */
-enum fpr_status filter_set(const struct filter *filter, struct filter_range *range,
-			   const volatile sig_atomic_t *stop, uint64_t *us);
+/** filter_set - hand over a report, in as many calls as it takes; @us: out: how long that took */
+enum fpr_status filter_set(const struct filter *filter, struct filter_range *range, uint64_t *us);
 
 /**
  * filter_check - whether the ioctls can do anything for this VM

@@ -18,11 +18,10 @@ static enum fpr_status arm(const struct filter *filter, const struct filter_sour
 	} else {
 		status = source->candidates(opaque, round);
 		if (!status)
-			status = filter_arm_candidates(filter, range, &stop_signal,
-						       &round->arm_us);
+			status = filter_arm_candidates(filter, range, &round->arm_us);
 	}
 	round->armed = !status;
-	round->lasting = status;
+	round->lasting = status && !stop_signal;
 	return status;
 }
 
@@ -34,7 +33,7 @@ static enum fpr_status take_and_set(const struct filter *filter,
 	enum fpr_status status = source->take(opaque, filter, round);
 
 	round->take_us = clock_us() - start;
-	return status ? status : filter_set(filter, &round->range, &stop_signal, &round->set_us);
+	return status ? status : filter_set(filter, &round->range, &round->set_us);
 }
 
 enum fpr_status filter_round_run(const struct filter *filter, const struct filter_source *source,

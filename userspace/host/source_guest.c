@@ -4,6 +4,7 @@
 
 #include "guest_owner.h"
 #include "source_guest.h"
+#include "stop.h"
 
 /* An endpoint stays its owner's, so a later round would fail in the same way. */
 static enum fpr_status check_owner(const struct source_guest *guest, const struct vm *vm)
@@ -24,7 +25,7 @@ static enum fpr_status prepare(void *opaque, const struct filter *filter,
 	status = filter_check(filter);
 	if (!status)
 		status = check_owner(guest, &filter->vm);
-	round->lasting = status;
+	round->lasting = status && !stop_signal;
 	if (status)
 		return status;
 	status = guest_endpoint_open(&guest->endpoint, guest->limits.timeout_s, &guest->link.fd);

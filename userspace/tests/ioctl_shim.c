@@ -10,8 +10,10 @@
  * SHIM_MASK	answer to KVM_CHECK_EXTENSION, default 3
  * SHIM_ARM	error of KVM_FPR_ARM; or "sleep": take a while; or with candidates a number
  *		of pages to do at the first call, and with "+SIGTERM" a signal then, or
- *		"wait": for a file with the name of SHIM_LOG and ".go"
- * SHIM_DISARM	error of KVM_FPR_DISARM
+ *		"wait": for a file with the name of SHIM_LOG and ".go"; or "EINTR/N":
+ *		that error, N times; or "EINTR+SIGTERM": that error, and a signal before;
+ *		or "pause": at the first call, a wait that any signal ends
+ * SHIM_DISARM	error of KVM_FPR_DISARM, also in the last two forms
  * SHIM_SET	what each call of KVM_FPR_SET_BITMAP does, separated by commas:
  *		a number of pages to do, the same and a signal ("64+SIGTERM"),
  *		or an error; after the last one calls do all there is
@@ -91,6 +93,23 @@ static int fail_as(const char *name)
 		}
 	}
 	abort();
+}
+
+/* The same for "NAME/N", the first N times, and "NAME+SIGTERM"; @times: how often that came. */
+static int fail_for_a_while(const char *text, unsigned int *times)
+{
+	char name[32];
+	size_t len;
+
+	if (!text)
+		return 0;
+	len = strcspn(text, "/+");
+	if (text[len] == '/' && (*times)++ >= strtoul(text + len + 1, NULL, 10))
+		return 0;
+	if (text[len] == '+')
+		raise(SIGTERM);
+	snprintf(name, sizeof(name), "%.*s", (int)len, text);
+	return fail_as(name);
 }
 
 static bool begins_with(const char *text, const char *start)
@@ -299,6 +318,7 @@ static int add_candidates(struct kvm_fpr_arm *arm)
 static int arm_vm(struct kvm_fpr_arm *arm)
 {
 	static __u64 next_epoch = FIRST_EPOCH;
+	static unsigned int times;
 	const char *how = getenv("SHIM_ARM");
 
 	if (arm->flags)
@@ -313,8 +333,12 @@ static int arm_vm(struct kvm_fpr_arm *arm)
 	} else if (how && !strcmp(how, "wait")) {
 		wait_for_test();
 		how = NULL;
+	} else if (how && !strcmp(how, "pause")) {
+		how = NULL;
+		if (!times++)
+			return pause();
 	}
-	if (fail_as(how))
+	if (fail_for_a_while(how, &times))
 		return -1;
 	current_epoch = next_epoch++;
 	arm->epoch = current_epoch;
@@ -323,11 +347,13 @@ static int arm_vm(struct kvm_fpr_arm *arm)
 
 static int disarm_vm(const struct kvm_fpr_disarm *disarm)
 {
+	static unsigned int times;
+
 	note("disarm epoch=%llu\n", (unsigned long long)disarm->epoch);
 	if (disarm->flags || disarm->pad ||
 	    !is_zero(disarm->reserved, sizeof(disarm->reserved)))
 		return invalid();
-	if (fail_as(getenv("SHIM_DISARM")))
+	if (fail_for_a_while(getenv("SHIM_DISARM"), &times))
 		return -1;
 	return disarm->epoch && disarm->epoch != current_epoch ? fail_as("ESTALE") : 0;
 }
