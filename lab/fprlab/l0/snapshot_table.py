@@ -7,7 +7,7 @@ from typing import Callable, Mapping, Sequence
 from .picture import histogram
 from .result_table import MIB, Result, align
 
-HEAD = ("workload", "first diff MiB", "filtered", "x", "later diffs MiB", "filtered", "x", "dropped pages", "verified")
+HEAD = ("workload", "first diff MiB", "filtered", "x", "later diffs MiB", "filtered", "x", "filtered pages", "verified")
 NAMES = 1  # columns that are no figures
 COLOURS = {"plain": "#9a9a9a", "filtered": "#2f9e63"}
 Figures = Mapping[str, float]

@@ -57,7 +57,7 @@ class Chain:
 
 def filter_pages(tools: Tools, pid: int, recorder: Recorder, user: Optional[int] = None,
                  more: Sequence[str] = ()) -> int:
-    """Let fprctl filter the log of that process's VM, with more options; how many pages it dropped."""
+    """Let fprctl filter the log of that process's VM, with more options; how many pages it took out."""
     run = subprocess.run(
         [str(tools.fprctl / "fprctl"), "filter", str(pid), "--guest", f"unix:{recorder.path}", "--json",
          "--timeout", str(FILTER_TIMEOUT), *more],
@@ -68,13 +68,13 @@ def filter_pages(tools: Tools, pid: int, recorder: Recorder, user: Optional[int]
     return int(json.loads(run.stdout)["filtered_pages"])
 
 
-def compare(original: Snapvmm, restored: Snapvmm, dropped: Callable[[int], bool]) -> int:
-    """How many pages differ in two guests that stand still. Each must have been dropped."""
+def compare(original: Snapvmm, restored: Snapvmm, filtered: Callable[[int], bool]) -> int:
+    """How many pages differ in two guests that stand still. Each must have been filtered."""
     left, right = original.ram(), restored.ram()
     differing = differing_pages(left, right)
-    lost = [page for page in differing if not dropped(page)]
+    lost = [page for page in differing if not filtered(page)]
     if lost:
-        raise LostPages(len(lost), f"{len(lost)} of {len(differing)} differing pages were not dropped; "
+        raise LostPages(len(lost), f"{len(lost)} of {len(differing)} differing pages were not filtered; "
                                    f"the first is {first_difference(left, right, lost[0])}")
     return len(differing)
 
