@@ -89,7 +89,3 @@ class Feature:
     cancelled: bool = False  # the migration is cancelled, once the filter has been looked at
     postcopy: Optional[Postcopy] = None
     excludes: tuple[str, ...] = ()  # names of features that QEMU does not combine with it
-
-    def of_guest(self) -> bool:
-        """Whether the guest has it all its life."""
-        return bool(self.backend or self.memory or self.machine) or self.cpus > 1 or self.nodes > 1 or self.arguments is not no_arguments
