@@ -61,8 +61,18 @@ static enum fpr_status combine_all(combine_fn combine, struct bitmap_input input
 	}
 }
 
+/* The epoch that all pages of the result are of, where one file may tell none; 0 if there is none. */
+static uint64_t epoch_of_all(combine_fn combine, uint64_t a, uint64_t b)
+{
+	if (combine == both)
+		return a ? a : b;
+	if (combine == first_only)
+		return a;
+	return a == b ? a : 0;
+}
+
 /* What is made of two epochs' pages is of neither, unless the user knows better. */
-static enum fpr_status agree_on_epoch(const struct cli_args *args,
+static enum fpr_status agree_on_epoch(const struct cli_args *args, combine_fn combine,
 				      const struct bitmap_input inputs[2], enum bitmap_format to,
 				      uint64_t *epoch)
 {
@@ -77,7 +87,7 @@ static enum fpr_status agree_on_epoch(const struct cli_args *args,
 		      (unsigned long long)b);
 		return FPR_ERROR;
 	}
-	*epoch = a ? a : b;
+	*epoch = epoch_of_all(combine, a, b);
 	return FPR_OK;
 }
 
@@ -93,7 +103,7 @@ static enum fpr_status write_combined(const struct cli_args *args, combine_fn co
 	if (to == BITMAP_ANY)
 		to = BITMAP_REPORT;
 	if (!status)
-		status = agree_on_epoch(args, inputs, to, &epoch);
+		status = agree_on_epoch(args, combine, inputs, to, &epoch);
 	if (!status)
 		status = bitmap_input_find_span(&inputs[0]);
 	if (!status)
@@ -154,8 +164,8 @@ static const struct cli_option combine_options[] = {
 };
 
 #define COMBINE_HELP							\
-"A report is for the epoch of its FILEs; where these have two, --epoch must\n" \
-"say which. TO is as for fprctl bitmap convert.\n"			\
+"TO is as for fprctl bitmap convert. Where the FILEs are of two epochs, --epoch\n" \
+"must say which one a report is for.\n"				\
 "\n"									\
 BITMAP_RANGES_HELP							\
 "\n"									\
@@ -170,7 +180,8 @@ const struct cli_verb bitmap_and_verb = {
 	.options = combine_options,
 	.run = run_and,
 	.details =
-"The memory that the result is about is that of the first.\n"
+"The memory that the result is about is that of the first, its epoch that of\n"
+"either.\n"
 COMBINE_HELP,
 	.examples =
 "  fprctl bitmap and confirmed ranges:4G:1G confirmed.high\n",
@@ -185,7 +196,7 @@ const struct cli_verb bitmap_andnot_verb = {
 	.options = combine_options,
 	.run = run_andnot,
 	.details =
-"The memory that the result is about is that of the first.\n"
+"The memory that the result is about is that of the first, and so is its epoch.\n"
 COMBINE_HELP,
 	.examples =
 "  fprctl bitmap andnot confirmed diff-pages disposable\n"
@@ -201,7 +212,8 @@ const struct cli_verb bitmap_or_verb = {
 	.options = combine_options,
 	.run = run_or,
 	.details =
-"The memory that the result is about is that of the larger one.\n"
+"The memory that the result is about is that of the larger one. It is of an\n"
+"epoch only if both are.\n"
 COMBINE_HELP,
 	.examples =
 "  fprctl bitmap or --to raw written-1 written-2 written\n",
