@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "durable.h"
 #include "outfile.h"
 
 #define MODE_BITS	0777
@@ -239,23 +240,6 @@ enum fpr_status outfile_skip(struct outfile *out, uint64_t len)
 	return status;
 }
 
-/* The directory, so that the new name survives a crash, too. */
-static int sync_directory(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	char *name = slash ? strndup(path, (size_t)(slash + 1 - path)) : strdup(".");
-	int fd = name ? open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-	int r = fd < 0 ? -1 : fsync(fd);
-
-	/* Some file systems sync no directories. */
-	if (r && fd >= 0 && errno == EINVAL)
-		r = 0;
-	if (fd >= 0)
-		close(fd);
-	free(name);
-	return r;
-}
-
 static enum fpr_status put_in_place(struct outfile *out)
 {
 	/* What was skipped last is no part of the file yet. */
@@ -266,7 +250,7 @@ static enum fpr_status put_in_place(struct outfile *out)
 	close(out->fd);
 	free(out->tmp);
 	out->tmp = NULL;
-	if (sync_directory(out->path)) {
+	if (durable_name(out->path)) {
 		warn("%s: it is in place, but may not be after a crash", out->path);
 		return FPR_ERROR;
 	}

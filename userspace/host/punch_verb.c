@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "durable.h"
 #include "punch.h"
 #include "result.h"
 #include "stop.h"
@@ -137,21 +138,39 @@ static enum fpr_status open_memory(struct punch *punch, const char *name)
 	return status ? status : check_unused(&punch->memory);
 }
 
+/* To open it would wait for the lease. */
+static enum fpr_status check_not_memory(const struct file_data *memory, const char *name)
+{
+	struct stat a, b;
+
+	if (fstat(memory->fd, &a) || stat(name, &b) || a.st_dev != b.st_dev || a.st_ino != b.st_ino)
+		return FPR_OK;
+	warnx("--unless-data %s: that is MEMORY itself: give the snapshot that followed the pages' epoch",
+	      name);
+	return FPR_ERROR;
+}
+
 /* DIFF must survive a crash in which pages are punched: without it they would be lost. */
+static enum fpr_status make_durable(const struct file_data *diff)
+{
+	if (!fsync(diff->fd) && !durable_name(diff->name))
+		return FPR_OK;
+	warn("%s: cannot be made durable, so nothing was punched", diff->name);
+	return FPR_ERROR;
+}
+
 static enum fpr_status open_diff(struct punch *punch, const char *name)
 {
 	enum fpr_status status;
 
 	if (!name)
 		return FPR_OK;
-	status = file_data_open(&punch->diff, name, O_RDONLY);
+	status = check_not_memory(&punch->memory, name);
+	if (!status)
+		status = file_data_open(&punch->diff, name, O_RDONLY);
 	if (!status)
 		status = check_length(&punch->diff, &punch->map);
-	if (!status && !punch->dry_run && fsync(punch->diff.fd)) {
-		warn("%s", name);
-		status = FPR_ERROR;
-	}
-	return status;
+	return status || punch->dry_run ? status : make_durable(&punch->diff);
 }
 
 static enum fpr_status open_files(struct files *files, const struct cli_args *args)
@@ -262,8 +281,12 @@ const struct cli_verb punch_verb = {
 "    snapshot before DIFF had read the dirty log and before DIFF did.\n"
 "  DIFF is an incremental snapshot, complete, and has all that was written, also\n"
 "    by the VMM's devices. A whole snapshot tells nothing of what was written.\n"
+"  MEMORY has nothing newer than DIFF, be it a later diff or one that was merged\n"
+"    into it: the guest may have used these pages again after DIFF.\n"
 "  nobody goes on from an older snapshot than DIFF, in this chain or another\n"
 "    that has MEMORY in common: that guest may use these pages.\n"
+"  the snapshot's other files are on the disk, and with --no-diff the diff, too:\n"
+"    if a crash takes them, no older point is left. DIFF is written there first.\n"
 "See the chapter on snapshots in the operator's documentation.\n"
 "\n"
 "OFFSET is where in MEMORY the memory at the guest-physical address GPA begins,\n"
