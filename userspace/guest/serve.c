@@ -282,7 +282,7 @@ static enum event converse(struct server *server)
 	}
 }
 
-/* A unix socket, at which another program listens. */
+/* A unix socket, at which another program listens; it is not waited for until that accepts. */
 static int connect_unix(const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -293,11 +293,10 @@ static int connect_unix(const char *path)
 		return -1;
 	}
 	memcpy(address.sun_path, path, strlen(path));
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -1;
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) ||
-	    fcntl(fd, F_SETFL, O_NONBLOCK)) {
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address))) {
 		close(fd);
 		return -1;
 	}
@@ -350,6 +349,8 @@ static enum fpr_status explain_port(const char *path)
 	if (error == EINVAL && !stat(path, &st) && not_a_port(&st))
 		warnx("%s is %s: --serve takes a port of virtio-serial, a terminal or a socket, or vsock:any:PORT",
 		      path, not_a_port(&st));
+	else if (error == EAGAIN)
+		warnx("%s: others are connected and wait there: end them", path);
 	else
 		warnx("%s: %s: give the virtio-serial port to serve", path, strerror(error));
 	return FPR_ERROR;
