@@ -12,14 +12,15 @@ PROGRAM_WORKLOADS = ("server", "database", "build", "managed")
 DEVICE_WORKLOADS = ("disk", "net")
 # Of lab/tests/l0/race_test alone.
 RACE_WORKLOAD = "pressure"
-# vmm is the control: as filter-report, but with upstream's ioctls alone.
-MODES = ("plain", "pagemap", "hint", "filter-hint", "filter-report", "vmm")
+# The control: as filter-report, but with upstream's ioctls alone, by a QEMU of its own (scripts/build-qemu --control).
+CONTROL_MODE = "vmm"
+MODES = ("plain", "pagemap", "hint", "filter-hint", "filter-report", CONTROL_MODE)
 DEMO_MODES = ("plain", "hint", "filter-hint", "filter-report")
 # Chains of flat snapshots: without the filter; with fprctl filter before each diff; and with fprctl filter that runs
 # what takes the diff.
 CHAIN_WAYS = ("plain", "apart", "exec")
 CHAIN_DIFFS = 8
-REPORT_MODES = ("filter-report", "vmm")
+REPORT_MODES = ("filter-report", CONTROL_MODE)
 FILTER_MODES = ("filter-hint", *REPORT_MODES)
 
 # Of a soak: how large its guests are, and how many seconds a migration may make no progress.

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Mapping, Sequence
 
 from ..common.errors import LabError
+from ..common.names import CONTROL_MODE
 from .result_table import MIB, Result, write_atomically
 
 COLOURS = {"plain": "#9a9a9a", "pagemap": "#b07aa1", "hint": "#e0a030", "filter-hint": "#2a78b0",
-           "filter-report": "#2f9e63", "vmm": "#8c6d4f"}
+           "filter-report": "#2f9e63", CONTROL_MODE: "#8c6d4f"}
 
 
 def data_lines(rows: Sequence[Result], modes: list[str]) -> list[str]:

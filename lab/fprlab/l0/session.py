@@ -42,14 +42,15 @@ def built(script: str, *arguments: str) -> Path:
     return Path(lines[-1])
 
 
-def build_parts(*qemu: str, programs: bool = False) -> Parts:
+def build_parts(*qemu: str, programs: bool = False, control: bool = False) -> Parts:
     """Build what is missing, the modules too, so that no boot waits for a build, and the QEMU
     of another version than the default if one is named. What needs the network comes first. With programs
-    the guest has what PROGRAM_WORKLOADS need."""
+    the guest has what PROGRAM_WORKLOADS need, with control QEMU has what the mode vmm needs."""
     built("scripts/fetch-kernel")
     built("scripts/fetch-qemu", *qemu)
     built("scripts/build-modules")
-    return Parts(built("lab/build-guest", *["--programs"] * programs), built("scripts/build-qemu", *qemu), built("scripts/build-userspace"))
+    return Parts(built("lab/build-guest", *["--programs"] * programs),
+                 built("scripts/build-qemu", *["--control"] * control, *qemu), built("scripts/build-userspace"))
 
 
 def host_mib(guest_mib: int) -> int:

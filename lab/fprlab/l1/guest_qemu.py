@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Optional, Sequence
 
 from ..common.errors import LabError
-from ..common.names import FILTER_MODES, REPORT_MODES
+from ..common.names import CONTROL_MODE, FILTER_MODES, REPORT_MODES
 from ..common.trouble import first_trouble
 from .drop_trace import EVENT
 from .features.feature import Feature
@@ -30,10 +30,11 @@ BALLOON = {
     "hint": "virtio-balloon-pci,iothread=io0,free-page-hint=on",
     "filter-hint": "virtio-balloon-pci,iothread=io0,free-page-hint=on,free-page-filter=on",
     "filter-report": "virtio-balloon-pci",
-    "vmm": "virtio-balloon-pci",
+    CONTROL_MODE: "virtio-balloon-pci",
 }
 # See qemu/accel/kvm/kvm-fpr-vmm.h.
-CONTROL = ["env", "KVM_FPR_VMM=1"]
+CONTROL_VARIABLE = "KVM_FPR_VMM"
+CONTROL = ["env", f"{CONTROL_VARIABLE}=1"]
 HINT_MODES = ("hint", "filter-hint")
 
 
@@ -136,7 +137,7 @@ def command_line(settings: QemuSettings, guest: Guest, directory: Path, incoming
     # nested virtualisation that the guest does not use.
     cpu = "host,-xsave,-svm,-vmx" if settings.accel == "kvm" else "max"
     args = [
-        *settings.prefix, *CONTROL * (guest.mode == "vmm"), settings.binary,
+        *settings.prefix, *CONTROL * (guest.mode == CONTROL_MODE), settings.binary,
         "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
         "-accel", settings.accel + guest.accel(), "-cpu", cpu, "-smp", str(guest.cpus()),
         "-machine", guest.machine(), "-m", guest.memory(settings.guest_mib), *guest.ram(settings.guest_mib),
