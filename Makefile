@@ -19,15 +19,15 @@ endif
 help: ## Show this list
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 	@echo
-	@echo 'make demo takes WORKLOADS=, MODES= (comma-separated, or all), REPEAT=, GUEST_MIB= and WIDE=1,'
-	@echo 'make snapshot WORKLOADS=, REPEAT= and GUEST_MIB=.'
-	@echo 'make stress and check-kcsan take SECONDS= and SEED=, make soak and fuzz MINUTES= and SEED=,'
-	@echo 'make fuzz-decoders MINUTES=, make qemu QEMU= (a version),'
-	@echo 'all that builds for a kernel or boots one KERNEL= ($(KERNELS)),'
-	@echo 'make check-deb SUITE= (a release of Debian).'
+	@echo 'make demo takes WORKLOADS= and MODES= (with commas, or all), REPEAT=,'
+	@echo 'GUEST_MIB= and WIDE=1, make snapshot WORKLOADS=, REPEAT= and GUEST_MIB=,'
+	@echo 'make stress and check-kcsan SECONDS= and SEED=, make soak and fuzz MINUTES='
+	@echo 'and SEED=, make fuzz-decoders MINUTES=, make qemu QEMU= (a version),'
+	@echo 'make check-deb SUITE= (a release of Debian), and all that builds for a kernel'
+	@echo 'or boots one KERNEL= ($(KERNELS)). See packaging/README.md for the packages.'
 
 .PHONY: demo
-demo: machine packages ## Migrate real guests with and without the filter; the main job
+demo: machine packages ## Migrate real guests with and without the filter
 	lab/demo
 
 .PHONY: check
@@ -35,24 +35,24 @@ check: machine packages ## Run all tests
 	scripts/check
 
 .PHONY: check-long
-check-long: machine packages ## Run all that make check does a part of, which takes hours
+check-long: machine packages ## Run all of what make check does a part of; hours
 	scripts/check --long
 
 .PHONY: check-snapshot
-check-snapshot: machine packages ## Test snapshots by a VMM that knows nothing of the filter, and compare sizes
+check-snapshot: machine packages ## Test and compare snapshots by a VMM that knows no filter
 	lab/tests/l0/snapshot_test
 	lab/tests/l0/vsock_test
 	WORKLOADS=$${WORKLOADS:-idle,freed,frag,churn} lab/snapshot
 
 .PHONY: snapshot
-snapshot: machine packages ## Compare the sizes of snapshots with and without the filter
+snapshot: machine packages ## Compare sizes of snapshots with and without the filter
 	lab/snapshot
 
 # For "make compatibility": more logs.
 LOGS ?=
 
 .PHONY: compatibility
-compatibility: ## Write the document of what the last make check ran with, and other LOGS=
+compatibility: ## Write what the last make check ran with, and LOGS=
 	@mkdir -p out
 	scripts/compatibility $(sort $(wildcard out/check/*.log)) $(LOGS) > out/compatibility.rst
 	mv out/compatibility.rst Documentation/operator/compatibility.rst
@@ -62,7 +62,7 @@ check-libvirt: machine packages ## Migrate with Debian's libvirt between two hos
 	lab/tests/l0/libvirt_test
 
 .PHONY: check-arm64
-check-arm64: machine packages ## Run all tests of the kernel on an emulated arm64 host, which takes hours
+check-arm64: machine packages ## Run all kernel tests on an emulated arm64 host; hours
 	scripts/check arm64-all
 
 .PHONY: check-model
@@ -70,7 +70,7 @@ check-model: packages ## Check the model of the protocol, exhaustively
 	verification/check
 
 .PHONY: check-litmus
-check-litmus: packages ## Check the order of memory accesses on the kernel's memory model
+check-litmus: packages ## Check memory order on the kernel's memory model
 	verification/check-litmus
 
 .PHONY: model-traces
@@ -84,7 +84,7 @@ fuzz-decoders: packages ## Fuzz what decodes reports, in fprctl and in QEMU
 	fuzz/decoder_test $$(scripts/build-fuzzers) $$(($(MINUTES) * 60))
 
 .PHONY: check-kunit
-check-kunit: machine packages ## Run KUnit and selftests under KASAN, and show what they cover
+check-kunit: machine packages ## Run KUnit and selftests under KASAN, with coverage
 	lab/run --kernel kasan --append kunit.enable=1 --timeout 3600 -- \
 		lab/tests/l1/kunit_test $$(scripts/build-modules kasan) $$(scripts/build-selftests) --all
 
@@ -114,20 +114,20 @@ soak: machine packages ## Migrate back and forth with random features and failur
 
 # On the kernel with KASAN and lockdep, which scripts/build-debug-kernel builds.
 .PHONY: fuzz
-fuzz: machine packages ## Fuzz the filter's ioctls on a kernel that checks itself: MINUTES=, SEED=
+fuzz: machine packages ## Fuzz the filter's ioctls on a kernel that checks itself
 	lab/run --kernel kasan --timeout $$(($(MINUTES) * 60 + 900)) -- $$(scripts/build-selftests)/fpr_fuzz \
 		-t $$(($(MINUTES) * 60)) $(if $(SEED),-s $(SEED)) -j out/fuzz.json
 
 .PHONY: check-faults
-check-faults: machine packages ## Let each of the filter's calls fail at each point where it can
+check-faults: machine packages ## Let each of the filter's calls fail wherever it can
 	lab/run --kernel kasan -- lab/tests/l1/fault_test $$(scripts/build-selftests)
 
 .PHONY: check-intel
-check-intel: machine packages ## Test the filter on an Intel processor, which Bochs emulates; takes long
+check-intel: machine packages ## Test the filter on an Intel processor, in Bochs; long
 	lab/tests/l0/intel_test $$(scripts/build-selftests) --all
 
 .PHONY: shell
-shell: machine packages ## Open a shell in the lab's host, with the filter in its KVM
+shell: machine packages ## Open a shell in the lab's host, with the filter
 	lab/run --interactive
 
 .PHONY: modules
@@ -143,18 +143,18 @@ fprctl: packages ## Build fprctl
 	scripts/build-userspace
 
 .PHONY: guest-module
-guest-module: packages ## Build the guest's module for the stock kernel; prints where
+guest-module: packages ## Build the guest's module; prints where
 	scripts/build-guest-module
 
 .PHONY: deb
-deb: packages ## Build Debian packages, see packaging/README.md; prints where
+deb: packages ## Build the Debian packages; prints where
 	scripts/build-deb
 
 # Choice of "make check-deb": a release of Debian, the machine's own unless named.
 SUITE ?=
 
 .PHONY: check-deb
-check-deb: machine packages ## Install, use, upgrade and remove the packages in Debian systems
+check-deb: machine packages ## Install, use, upgrade and remove the Debian packages
 	lab/tests/l0/deb_test $(SUITE)
 
 .PHONY: series
@@ -166,7 +166,7 @@ series: ## Write the patch series for Linux and QEMU to out/series
 		scripts/make-qemu-series $$version out/series/qemu-tcg-$$version qemu-tcg || exit; done
 
 .PHONY: check-series
-check-series: packages ## Build KVM without the last patch of its series, and QEMU after each of its own, which takes long
+check-series: packages ## Build the series of Linux and of QEMU in steps; long
 	@for version in $(KERNELS); do scripts/tests/linux_series_test $$version || [ $$? -eq 3 ] || exit; done
 	@for version in $(QEMUS); do \
 		scripts/tests/series_build_test $$version && \
