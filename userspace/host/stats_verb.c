@@ -205,8 +205,9 @@ static enum fpr_status run(const struct cli_args *args)
 		warnx("stats: --output and --no-headings are for the table of --all");
 		return FPR_USAGE;
 	}
-	if (args->option[OPT_PROMETHEUS] && (args->option[OPT_JSON] || args->option[OPT_OUTPUT])) {
-		warnx("stats: --prometheus has a form of its own: leave out --json and --output");
+	if (args->option[OPT_PROMETHEUS] && (args->option[OPT_JSON] || args->option[OPT_OUTPUT] ||
+					     args->option[OPT_NO_HEADINGS])) {
+		warnx("stats: --prometheus has a form of its own: leave out --json, --output and --no-headings");
 		return FPR_USAGE;
 	}
 	return all ? run_all(args) : run_one(args);
