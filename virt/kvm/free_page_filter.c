@@ -263,7 +263,10 @@ static void fpr_charge_caller(struct mem_cgroup *before)
 	mem_cgroup_put(set_active_memcg(before));
 }
 
-/* An ARM that fails is better than a VM that is killed for its memory. */
+/*
+ * An ARM that fails is better than a VM that is killed for its memory.  vmalloc()
+ * hands such a flag on for the pages, though not for the few page tables.
+ */
 static struct kvm_fpr_touched *fpr_alloc_touched(struct kvm_memory_slot *slot)
 {
 	struct kvm_fpr_touched *touched;
@@ -320,6 +323,23 @@ static void fpr_publish(struct kvm_fpr_touched *list)
 		/* Pairs with READ_ONCE() in kvm_fpr_touch(). */
 		smp_store_release(&list->slot->fpr.touched, list);
 	}
+}
+
+/* Give a T to each memslot that can be armed and has none; or to none, with -ENOMEM. */
+static int fpr_give_touched(struct kvm *kvm)
+{
+	struct kvm_fpr_touched *fresh = NULL;
+	struct mem_cgroup *before;
+	int r;
+
+	lockdep_assert_held(&kvm->slots_lock);
+
+	before = fpr_charge_vm(kvm);
+	r = fpr_alloc_all_touched(kvm, &fresh);
+	fpr_charge_caller(before);
+	if (!r)
+		fpr_publish(fresh);
+	return r;
 }
 
 /**
@@ -415,23 +435,18 @@ static void fpr_sync_dirty_logs(struct kvm *kvm)
  */
 static int fpr_begin_epoch(struct kvm *kvm, bool candidates, u64 *epoch)
 {
-	struct kvm_fpr_touched *fresh = NULL;
 	struct kvm_memory_slot *slot;
-	struct mem_cgroup *before;
 	int as_id, bkt, r;
 
 	lockdep_assert_held(&kvm->slots_lock);
 
-	before = fpr_charge_vm(kvm);
-	r = fpr_alloc_all_touched(kvm, &fresh);
-	fpr_charge_caller(before);
+	r = fpr_give_touched(kvm);
 	if (r)
 		return r;
 
 	*epoch = fpr_new_epoch();
 	fpr_set_epoch(kvm, 0, *epoch);
 	fpr_init_drain(kvm);
-	fpr_publish(fresh);
 	fpr_sync_dirty_logs(kvm);
 
 	fpr_for_each_memslot(kvm, as_id, bkt, slot) {

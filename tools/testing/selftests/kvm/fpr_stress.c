@@ -799,9 +799,27 @@ static void move_under_report(uint64_t *rng)
 	pthread_mutex_unlock(&change_lock);
 }
 
+/*
+ * Logging is new when ARM comes, so that the slot gets its T while vCPUs fault on each
+ * of its pages: the changer hits that moment too seldom.
+ */
+static void renew_log_before_arm(uint64_t *rng)
+{
+	struct slot *s = &slots[below(rng, ARRAY_SIZE(slots))];
+
+	pthread_mutex_lock(&change_lock);
+	if (s->present) {
+		set_slot(s, true, false, s->base);
+		set_slot(s, true, true, s->base);
+	}
+	pthread_mutex_unlock(&change_lock);
+}
+
 static void run_agent(uint64_t *rng, struct agent *a)
 {
 	while (!round_is_over()) {
+		if (round.changes == CHANGING && one_in(rng, 2))
+			renew_log_before_arm(rng);
 		if (arm(rng, a)) {
 			do {
 				nap(rng);
