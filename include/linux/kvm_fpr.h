@@ -73,6 +73,8 @@ void kvm_fpr_destroy_vm(struct kvm *kvm);
 /* Called under slots_lock when a memslot began to log dirty pages, or ended it. */
 static inline void kvm_fpr_account_logging(struct kvm *kvm)
 {
+	lockdep_assert_held(&kvm->slots_lock);
+
 	kvm->stat.generic.fpr.memslots_logging =
 		atomic_read(&kvm->nr_memslots_dirty_logging);
 }

@@ -29,9 +29,9 @@ struct kvm_fpr_drain {
  * struct kvm_fpr - the free page filter's state of a VM
  * @epoch:	the current epoch, whose reports are taken; 0 if there is none;
  *		protected by slots_lock
- * @arming:	the epoch that KVM_FPR_ARM is collecting candidates for, 0 if
+ * @arming:	the epoch that KVM_FPR_ARM has begun and not yet finished, 0 if
  *		none; protected by slots_lock
- * @foreign:	the owner lets other processes call
+ * @foreign:	the owner lets other processes call; set and read without a lock
  * @drain:	what ARM waits for
  */
 struct kvm_fpr {
