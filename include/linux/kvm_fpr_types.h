@@ -31,12 +31,14 @@ struct kvm_fpr_drain {
  *		protected by slots_lock
  * @arming:	the epoch that KVM_FPR_ARM has begun and not yet finished, 0 if
  *		none; protected by slots_lock
+ * @nr_zeroed:	how often T was zeroed, or bits of it; protected by slots_lock
  * @foreign:	the owner lets other processes call; set and read without a lock
  * @drain:	what ARM waits for
  */
 struct kvm_fpr {
 	u64 epoch;
 	u64 arming;
+	u64 nr_zeroed;
 	bool foreign;
 	struct kvm_fpr_drain drain;
 };

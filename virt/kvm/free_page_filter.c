@@ -455,6 +455,7 @@ static int fpr_begin_epoch(struct kvm *kvm, bool candidates, u64 *epoch)
 		fpr_fill_touched(slot, candidates ? ~0UL : 0);
 		slot->fpr.touched->base_gfn = slot->base_gfn;
 	}
+	kvm->fpr.nr_zeroed++;
 	return 0;
 }
 
@@ -512,13 +513,16 @@ static void fpr_protect(struct kvm *kvm)
  *   logging) is also marked within kvm->srcu, and must be: a mark in D alone,
  *   made from such a log after the drain by somebody who looked for T before,
  *   would stand for a page that is not protected.
+ *   Nor may T be zeroed again after the drain, by a call that goes on with the
+ *   same epoch: @nr_zeroed is kvm->fpr.nr_zeroed from before it.
  * - The TLB flush comes before the epoch is the current one, else a stale
  *   translation could be written through.
  *
  * slots_lock is held from the protecting to the flush, as wherever pages are
  * protected for the dirty log.
  */
-static int fpr_finish_epoch(struct kvm *kvm, u64 epoch, bool candidates)
+static int fpr_finish_epoch(struct kvm *kvm, u64 epoch, u64 nr_zeroed,
+			    bool candidates)
 {
 	int r;
 
@@ -527,6 +531,11 @@ static int fpr_finish_epoch(struct kvm *kvm, u64 epoch, bool candidates)
 		return r;
 
 	if (kvm->fpr.arming != epoch) {
+		r = -ESTALE;
+		goto out_unlock;
+	}
+	if (kvm->fpr.nr_zeroed != nr_zeroed) {
+		fpr_set_epoch(kvm, 0, 0);
 		r = -ESTALE;
 		goto out_unlock;
 	}
@@ -641,6 +650,7 @@ static void fpr_add_candidates(struct kvm *kvm, const struct fpr_chunk *chunk)
 						   &slot->fpr.touched->bitmap[i]);
 		}
 	}
+	kvm->fpr.nr_zeroed++;
 }
 
 /* What became of the pages of one chunk of a report. */
@@ -914,6 +924,7 @@ static void fpr_advance_arm(struct kvm_fpr_arm *arm,
 static int fpr_arm_candidates_chunk(struct kvm *kvm, struct kvm_fpr_arm *arm,
 				    struct fpr_chunk *chunk)
 {
+	u64 nr_zeroed;
 	bool last;
 	int r;
 
@@ -929,13 +940,14 @@ static int fpr_arm_candidates_chunk(struct kvm *kvm, struct kvm_fpr_arm *arm,
 		r = -ESTALE;
 	if (!r)
 		fpr_add_candidates(kvm, chunk);
+	nr_zeroed = kvm->fpr.nr_zeroed;
 	mutex_unlock(&kvm->slots_lock);
 	if (r)
 		return r;
 
 	/* A call that is interrupted here does the last chunk again. */
 	if (last)
-		r = fpr_finish_epoch(kvm, arm->epoch, true);
+		r = fpr_finish_epoch(kvm, arm->epoch, nr_zeroed, true);
 	if (!r)
 		fpr_advance_arm(arm, chunk);
 	return r;
@@ -963,15 +975,17 @@ static int fpr_arm_candidates(struct kvm *kvm, struct kvm_fpr_arm *arm)
 
 static int fpr_arm_all(struct kvm *kvm, struct kvm_fpr_arm *arm)
 {
+	u64 nr_zeroed;
 	int r;
 
 	r = fpr_lock(kvm);
 	if (r)
 		return r;
 	r = fpr_begin_epoch(kvm, false, &arm->epoch);
+	nr_zeroed = kvm->fpr.nr_zeroed;
 	mutex_unlock(&kvm->slots_lock);
 	if (!r)
-		r = fpr_finish_epoch(kvm, arm->epoch, false);
+		r = fpr_finish_epoch(kvm, arm->epoch, nr_zeroed, false);
 	/* What ended the epoch could also have come as soon as it had begun. */
 	if (r == -ESTALE)
 		r = 0;

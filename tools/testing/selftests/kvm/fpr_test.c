@@ -1567,6 +1567,45 @@ static int late_page(char **page)
 	return uffd;
 }
 
+/* A vCPU that waits for its memory. */
+struct waiting_vcpu {
+	pthread_t thread;
+	char *page;
+	int uffd;
+};
+
+/* False if it cannot be made to. */
+static bool let_vcpu_wait(FIXTURE_DATA(fpr) *self, struct waiting_vcpu *w)
+{
+	struct pollfd fault = { .events = POLLIN };
+
+	w->uffd = late_page(&w->page);
+	if (w->uffd < 0)
+		return false;
+
+	guest_write(self, 0, NPAGES);
+	vm_set_user_memory_region(self->vm, SLOT2, LOG, GPA + 500 * PAGE, PAGE, w->page);
+	todo.first = 500;
+	todo.count = 1;
+	sync_global_to_guest(self->vm, todo);
+	TEST_ASSERT(!pthread_create(&w->thread, NULL, run_vcpu, self->vcpu),
+		    "pthread_create");
+	fault.fd = w->uffd;
+	TEST_ASSERT(poll(&fault, 1, -1) == 1 && fault.revents == POLLIN, "poll");
+	return true;
+}
+
+static void end_vcpus_wait(struct waiting_vcpu *w)
+{
+	struct uffdio_zeropage zero = {
+		.range = { .start = (uintptr_t)w->page, .len = PAGE },
+	};
+
+	TEST_ASSERT(!ioctl(w->uffd, UFFDIO_ZEROPAGE, &zero), "UFFDIO_ZEROPAGE");
+	TEST_ASSERT(!pthread_join(w->thread, NULL), "pthread_join");
+	close(w->uffd);
+}
+
 /*
  * A vCPU that waits for its memory, and nobody else who could bring it: ARM waits for
  * that vCPU, but holds no lock meanwhile, and a signal ends it.
@@ -1575,24 +1614,11 @@ TEST_F(fpr, vcpu_waits_for_its_memory)
 {
 	struct bitmap all = bits(0, NPAGES), report = bits(0, MAX_PAGES), confirmed;
 	struct kvm_fpr_arm args = candidates_args(&report);
-	struct uffdio_zeropage zero = { .range.len = PAGE };
-	struct pollfd fault = { .events = POLLIN };
-	pthread_t thread;
+	struct waiting_vcpu waiting;
 	uint64_t epoch;
-	char *page;
 
-	fault.fd = late_page(&page);
-	if (fault.fd < 0)
+	if (!let_vcpu_wait(self, &waiting))
 		SKIP(return, "no userfaultfd for faults in the kernel: %s", strerror(errno));
-
-	guest_write(self, 0, NPAGES);
-	vm_set_user_memory_region(self->vm, SLOT2, LOG, GPA + 500 * PAGE, PAGE, page);
-	todo.first = 500;
-	todo.count = 1;
-	sync_global_to_guest(self->vm, todo);
-	ASSERT_EQ(0, pthread_create(&thread, NULL, run_vcpu, self->vcpu));
-	ASSERT_EQ(1, poll(&fault, 1, -1));
-	ASSERT_EQ(POLLIN, fault.revents);
 
 	send_signals(20000);
 	ASSERT_EQ(EINTR, arm_fd(self->vm->fd, &epoch));
@@ -1606,15 +1632,79 @@ TEST_F(fpr, vcpu_waits_for_its_memory)
 	ASSERT_EQ(0, fpr_vm_stat(self->vm, "fpr_armed"));
 	assert_log(self, SLOT, &all);
 
-	zero.range.start = (uintptr_t)page;
-	ASSERT_EQ(0, ioctl(fault.fd, UFFDIO_ZEROPAGE, &zero));
-	ASSERT_EQ(0, pthread_join(thread, NULL));
-	close(fault.fd);
-
+	end_vcpus_wait(&waiting);
 	ASSERT_EQ(0, try_arm(self, &args));
 	ASSERT_EQ(0, args.size);
 	confirmed = set_n(self, args.epoch, &report, NPAGES, NULL);
 	assert_same(&confirmed, &all, "confirmed");
+}
+
+/* A thread that calls ARM. */
+struct arming {
+	struct kvm_vm *vm;
+	struct kvm_fpr_arm args;
+	int err;
+	pid_t tid;
+};
+
+static void *run_arm(void *data)
+{
+	struct arming *a = data;
+
+	WRITE_ONCE(a->tid, syscall(__NR_gettid));
+	a->err = vm_errno(a->vm, KVM_FPR_ARM, &a->args);
+	return NULL;
+}
+
+/* Whether a thread sleeps, as /proc has it: the state follows the name in brackets. */
+static bool is_asleep(pid_t tid)
+{
+	char path[64], text[256] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	file = fopen(path, "r");
+	TEST_ASSERT(file && fgets(text, sizeof(text), file), "%s", path);
+	fclose(file);
+	return strstr(text, ") D ") || strstr(text, ") S ");
+}
+
+/*
+ * While the last call for an epoch waits, another one goes on with the same epoch and
+ * makes pages candidates that were written meanwhile: nobody has waited for those who
+ * wrote them, so the epoch must not begin.
+ */
+TEST_F(fpr, candidates_overtaken_by_their_own)
+{
+	struct bitmap all = bits(0, NPAGES), confirmed;
+	struct two_chunks two = two_chunks(), other = two_chunks();
+	struct arming last = { .vm = self->vm };
+	struct waiting_vcpu waiting;
+	struct kvm_fpr_bitmap args;
+	pthread_t thread;
+
+	if (!let_vcpu_wait(self, &waiting))
+		SKIP(return, "no userfaultfd for faults in the kernel: %s", strerror(errno));
+
+	begin_two_chunks(self, &two);
+	last.args = two.args;
+	ASSERT_EQ(0, pthread_create(&thread, NULL, run_arm, &last));
+	while (!READ_ONCE(last.tid) || !is_asleep(last.tid))
+		usleep(1000);
+
+	other.args.epoch = two.args.epoch;
+	begin_two_chunks(self, &other);
+	ASSERT_EQ(two.args.epoch, other.args.epoch);
+	end_vcpus_wait(&waiting);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	ASSERT_EQ(ESTALE, last.err);
+
+	/* Nor does it begin by the other call, or by the same one again. */
+	ASSERT_EQ(ESTALE, try_arm(self, &other.args));
+	ASSERT_EQ(ESTALE, try_arm(self, &last.args));
+	args = set_args(two.args.epoch, &all, &confirmed, NPAGES);
+	ASSERT_EQ(ESTALE, try_set(self, &args));
+	ASSERT_EQ(0, fpr_vm_stat(self->vm, "fpr_armed"));
 }
 
 /* In a child, which is another process to KVM: errno of ARM there. */
