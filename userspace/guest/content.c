@@ -207,24 +207,29 @@ static bool is_unknown_balloon(int balloons, const char *device)
 	return false;
 }
 
-/* Asked before each report, so without the buffers of opendir() and fopen(): they would be pages that the guest writes. */
+/*
+ * Asked before each report, and whatever that writes to is in the guest's next snapshot.  So without the
+ * buffers of opendir() and fopen(), and the directory stays open: whoever looks up a path, and who opens
+ * what is there, writes to a dozen pages of the kernel's.
+ */
 bool content_is_promised(void)
 {
 	_Alignas(struct dirent64) char entries[1024];
+	static int balloons = -1;
 	const struct dirent64 *entry;
 	bool found = false;
 	ssize_t len, at;
-	int balloons;
 
-	balloons = open(BALLOONS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (balloons < 0)
+		balloons = open(BALLOONS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (balloons < 0)
 		return false;	/* no virtio, or no sysfs: then no port of it either */
+	lseek(balloons, 0, SEEK_SET);
 	while (!found && (len = getdents64(balloons, entries, sizeof(entries))) > 0) {
 		for (at = 0; at < len && !found; at += entry->d_reclen) {
 			entry = (const struct dirent64 *)(entries + at);
 			found = entry->d_name[0] != '.' && is_unknown_balloon(balloons, entry->d_name);
 		}
 	}
-	close(balloons);
 	return found;
 }

@@ -151,31 +151,52 @@ static bool is_this_kernels(const struct free_source *source)
 {
 	struct stat st;
 
-	return source->kpageflags || (!stat(source->path, &st) && S_ISCHR(st.st_mode));
+	return source->fd >= 0 || source->kpageflags ||
+	       (!stat(source->path, &st) && S_ISCHR(st.st_mode));
+}
+
+static enum fpr_status open_path(struct free_source *source, enum wire_refusal *refusal)
+{
+	source->fd = open(source->path, O_RDONLY | O_CLOEXEC);
+	return source->fd < 0 ? explain_open(source, refusal) : check_kind(source);
 }
 
 enum fpr_status free_source_open(struct free_source *source, enum wire_refusal *refusal)
 {
+	enum fpr_status status = FPR_OK;
+
 	if (is_this_kernels(source) &&
 	    (content_is_promised() || (source->kpageflags && content_matters()))) {
 		*refusal = WIRE_REFUSED_CONTENT;
 		return FPR_ERROR;
 	}
-	source->fd = open(source->path, O_RDONLY | O_CLOEXEC);
+	*refusal = WIRE_REFUSED_SOURCE;
 	if (source->fd < 0)
-		return explain_open(source, refusal);
-	if (check_kind(source) || find_size(source)) {
+		status = open_path(source, refusal);
+	if (!status)
+		status = find_size(source);
+	if (status)
 		free_source_close(source);
-		*refusal = WIRE_REFUSED_SOURCE;
-		return FPR_ERROR;
-	}
-	return FPR_OK;
+	return status;
 }
 
 void free_source_close(struct free_source *source)
 {
-	close(source->fd);
+	if (source->fd >= 0)
+		close(source->fd);
 	source->fd = -1;
+}
+
+/*
+ * The module looks at reasons to refuse when it is opened.  They are parameters of the kernel's and do not
+ * change while it runs.  Of a file there may be another one by the next report, and kpageflags is slow anyway.
+ */
+void free_source_rest(struct free_source *source)
+{
+	struct stat st;
+
+	if (source->kpageflags || fstat(source->fd, &st) || !S_ISCHR(st.st_mode))
+		free_source_close(source);
 }
 
 static void add_flags(uint8_t *bits, uint64_t first, const uint64_t *flags, size_t nr)

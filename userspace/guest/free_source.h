@@ -16,7 +16,7 @@
  * struct free_source - what can be read
  * @path: the device, or whatever holds a bitmap in its format
  * @kpageflags: @path is /proc/kpageflags, one word a page, instead
- * @fd: open, or -1
+ * @fd: open, or -1; between reports it is open if it is a device
  * @bytes: of the bitmap, whole 64-bit words
  * @page_shift: log2 of the page size
  */
@@ -42,7 +42,16 @@ enum fpr_status free_source_choose(struct free_source *source, const char *name,
  */
 enum fpr_status free_source_open(struct free_source *source, enum wire_refusal *refusal);
 
+/* free_source_close - whether or not it is open */
 void free_source_close(struct free_source *source);
+
+/**
+ * free_source_rest - after a report, when there may be another one
+ *
+ * A device stays open: to open it for each report would write to memory that is in the guest's next
+ * snapshot then.  free_source_open() finds out what may have changed.
+ */
+void free_source_rest(struct free_source *source);
 
 /**
  * free_source_read - read a part of the bitmap

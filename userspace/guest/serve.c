@@ -250,7 +250,7 @@ static void answer(struct server *server)
 	client->heard_us = answer.begun_us;
 	if (client->kind == WIRE_DONE && !free_source_open(server->source, &refusal)) {
 		send_report(server->source, tag, &sink, &stats);
-		free_source_close(server->source);
+		free_source_rest(server->source);
 		/* zlib has read the kernel's configuration: give its memory back to the guest. */
 		if (server->source->kpageflags)
 			malloc_trim(0);
