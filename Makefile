@@ -4,7 +4,7 @@
 # and done again only when something it is made from changed; see CONTRIBUTING.md.
 
 # Choices of "make demo" and "make snapshot", passed on when they are set.
-export WORKLOADS MODES REPEAT GUEST_MIB WIDE
+export WORKLOADS MODES KINDS REPEAT GUEST_MIB WIDE
 
 # The versions of QEMU and of Linux that there are patches for.
 QEMUS := $(shell sed -nE 's/^([0-9.]+) .*/\1/p' patches/qemu/versions)
@@ -20,7 +20,8 @@ help: ## Show this list
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 	@echo
 	@echo 'make demo takes WORKLOADS= and MODES= (with commas, or all), REPEAT=,'
-	@echo 'GUEST_MIB= and WIDE=1, make snapshot WORKLOADS=, REPEAT= and GUEST_MIB=,'
+	@echo 'GUEST_MIB= and WIDE=1, make snapshot WORKLOADS=, KINDS= (pair, chains),'
+	@echo 'REPEAT= and GUEST_MIB=,'
 	@echo 'make stress and check-kcsan SECONDS= and SEED=, make soak and fuzz MINUTES='
 	@echo 'and SEED=, make fuzz-decoders MINUTES=, make qemu QEMU= (a version),'
 	@echo 'make check-deb SUITE= (a release of Debian), and all that builds for a kernel'

@@ -8,7 +8,7 @@ from .picture import histogram
 from .result_table import MIB, Result, align
 from .snapshot_table import Figures, line_of, summarise
 
-HEAD = ("workload", "plain MiB", "apart", "filtered", "x plain", "punched", "x plain", "needed", "x needed",
+HEAD = ("workload", "guest MiB", "plain MiB", "apart", "filtered", "x plain", "punched", "x plain", "needed", "x needed",
         "pages read: plain", "punched", "filter ms", "snapshot ms", "plain", "verified")
 NAMES = 1  # columns that are no figures
 COLOURS = {"plain": "#9a9a9a", "filtered": "#2f9e63", "punched": "#2a78b0", "needed": "#c03030"}
@@ -18,11 +18,13 @@ PICTURED = ("chain_plain_bytes", "chain_filtered_bytes", "chain_punched_bytes", 
 def row_of(ways: dict[str, Result]) -> Result:
     """The chains of one workload, by their ways. The bytes are allocated ones, of all flat files of the chain; the
     pages are those that a restored guest has read until it had verified its memory once."""
-    if not all(result["verified"] for result in ways.values()):
-        return {"verified": False}
     plain, filtered = ways["plain"], ways["exec"]
-    row = {
-        "verified": True,
+    row = {"workload": plain["workload"], "repeat": plain["repeat"],
+           "verified": all(result["verified"] for result in ways.values())}
+    if not row["verified"]:
+        return row
+    row |= {
+        "guest_mib": plain["guest_mib"],
         "chain_plain_bytes": sum(plain["allocated_bytes"]), "chain_filtered_bytes": sum(filtered["allocated_bytes"]),
         "chain_punched_bytes": sum(filtered["punched_bytes"]), "live_bytes": filtered["live_bytes"],
         "restore_pages_read": filtered["pages_read"], "restore_pages_read_plain": plain["pages_read"],
@@ -31,6 +33,7 @@ def row_of(ways: dict[str, Result]) -> Result:
         "chain_filter_ms": filtered["filter_ms"], "chain_snapshot_ms": filtered["snapshot_ms"],
         "chain_plain_snapshot_ms": plain["snapshot_ms"],
         "chain_given_up_pages": filtered["given_up_pages"],
+        "chain_superseded_pages": filtered["superseded_pages"], "chain_free_pages": filtered["free_pages"],
     }
     if "apart" in ways:
         row["chain_apart_bytes"] = sum(ways["apart"]["allocated_bytes"])
@@ -47,17 +50,17 @@ def rows_of(results: Sequence[Result]) -> dict[tuple[str, int], Result]:
 
 
 def add_chains(rows: Sequence[Result], chains: dict[tuple[str, int], Result]) -> list[Result]:
-    """Rows of snapshot_table with what their workloads' chains add. One is verified if both are."""
-    added = []
-    for row in rows:
-        chain = chains[row["workload"], row["repeat"]]
-        added.append({**row, **chain, "verified": row["verified"] and chain["verified"]})
-    return added
+    """Rows of snapshot_table with what their workloads' chains add. One is verified if both are. Either may not have
+    been measured at all."""
+    pairs = {(row["workload"], row["repeat"]): row for row in rows}
+    return [{**pairs.get(key, {}), **chains.get(key, {}),
+             "verified": all(found[key]["verified"] for found in (pairs, chains) if key in found)}
+            for key in dict.fromkeys([*pairs, *chains])]
 
 
 def figures(row: Result) -> Figures:
     """What the table and the picture show of a row."""
-    keys = [key for key in row if key in PICTURED or key == "chain_apart_bytes" or key.startswith("restore_")]
+    keys = [key for key in row if key in (*PICTURED, "chain_apart_bytes", "guest_mib") or key.startswith("restore_")]
     times = {key: statistics.median(row[key])
              for key in ("chain_filter_ms", "chain_snapshot_ms", "chain_plain_snapshot_ms")}
     return {**{key: row[key] for key in keys}, **times}
@@ -67,7 +70,7 @@ def cells(row: Result) -> list[str]:
     """The figures of a line of the table."""
     plain, filtered, punched, live = (row[key] for key in PICTURED)
     apart = f"{row['chain_apart_bytes'] / MIB:.1f}" if "chain_apart_bytes" in row else "-"
-    return [f"{plain / MIB:.1f}", apart, f"{filtered / MIB:.1f}", f"{filtered / plain:.2f}",
+    return [f"{row['guest_mib']:.0f}", f"{plain / MIB:.1f}", apart, f"{filtered / MIB:.1f}", f"{filtered / plain:.2f}",
             f"{punched / MIB:.1f}", f"{punched / plain:.2f}", f"{live / MIB:.1f}", f"{punched / live:.2f}",
             *(f"{row[key]:.0f}" for key in ("restore_pages_read_plain", "restore_pages_read", "chain_filter_ms",
                                             "chain_snapshot_ms", "chain_plain_snapshot_ms"))]

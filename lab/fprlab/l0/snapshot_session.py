@@ -5,7 +5,8 @@ from ..common.names import TOP
 from ..common.snapshot_tools import Tools
 from .session import built
 
-DISKS = 6  # as many times the guest's memory as its chains take in /tmp, which is memory, and two guests
+# As many times the guest's memory: two guests, and two chains in /tmp, which gets half of all memory.
+DISKS = 10
 HOST_MIB = 1536
 
 

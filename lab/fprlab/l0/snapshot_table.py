@@ -7,7 +7,7 @@ from typing import Callable, Mapping, Sequence
 from .picture import histogram
 from .result_table import MIB, Result, align
 
-HEAD = ("workload", "first diff MiB", "filtered", "x", "later diffs MiB", "filtered", "x", "filtered pages", "verified")
+HEAD = ("workload", "guest MiB", "first diff MiB", "filtered", "x", "later diffs MiB", "filtered", "x", "filtered pages", "verified")
 NAMES = 1  # columns that are no figures
 COLOURS = {"plain": "#9a9a9a", "filtered": "#2f9e63"}
 Figures = Mapping[str, float]
@@ -40,7 +40,7 @@ def rows_of(results: Sequence[Result]) -> list[Result]:
 
 def figures(row: Result) -> Figures:
     """What the table and the picture show of a row."""
-    return {"plain_bytes": row["plain_bytes"], "filtered_bytes": row["filtered_bytes"],
+    return {"guest_mib": row["guest_mib"], "plain_bytes": row["plain_bytes"], "filtered_bytes": row["filtered_bytes"],
             "plain_first": row["plain_diffs"][0], "filtered_first": row["filtered_diffs"][0],
             "plain_later": sum(row["plain_diffs"][1:]), "filtered_later": sum(row["filtered_diffs"][1:]),
             "filtered_pages": sum(row["filtered_pages"])}
@@ -71,7 +71,7 @@ def line_of(row: Result, head: Sequence[str], cells: Callable[[Result], list[str
 
 def cells_of(row: Result) -> list[str]:
     """The figures of a line of the table."""
-    return [*sizes(row, "first"), *sizes(row, "later"), f"{row['filtered_pages']:.0f}"]
+    return [f"{row['guest_mib']:.0f}", *sizes(row, "first"), *sizes(row, "later"), f"{row['filtered_pages']:.0f}"]
 
 
 def format_table(summary: Sequence[Result]) -> str:

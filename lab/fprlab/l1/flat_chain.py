@@ -11,7 +11,9 @@ prefix.  An earlier one a punched chain does not have any more, see Documentatio
 import contextlib
 import dataclasses
 import errno
+import functools
 import json
+import operator
 import os
 import shutil
 import subprocess
@@ -115,6 +117,7 @@ class FlatChain(Machines):
         self.punched_pages: list[int] = []
         self.differing_pages: list[int] = []
         self.verified_pages: list[int] = []
+        self._reported = 0  # bit n: the last report named page n
         self._may_differ = [0]  # of each layer, bit n: the chain up to it need not have page n
 
     def _file(self) -> Path:
@@ -168,6 +171,7 @@ class FlatChain(Machines):
     def _find_what_may_differ(self, recorder: Recorder) -> None:
         """What was filtered or is disposable, and was in no diff since."""
         may_differ = self._may_differ[-1]
+        self._reported = recorder.last
         if self._plan.way == "exec":
             confirmed = wire.decode(self._confirmed(len(self.files) - 1).read_bytes()).free
             if confirmed & ~recorder.last:
@@ -200,6 +204,15 @@ class FlatChain(Machines):
     def _may_differ_in(self, number: int) -> Callable[[int], bool]:
         """Whether the chain up to that layer need not have a page."""
         return has_page(self._may_differ[number], self._plan.guest_mib << 8)
+
+    def needless_pages(self) -> dict[str, int]:
+        """What the punched chain has and a guest that is restored from all of it does not need: older copies of
+        pages that a later layer has, too, and pages that the last report named, which the guest had used
+        again by the last diff, or which were in it for another reason."""
+        layers = [data_pages(memory_file(file)) for file in self.punched]
+        pages = functools.reduce(operator.or_, layers)
+        return {"superseded_pages": sum(layer.bit_count() for layer in layers) - pages.bit_count(),
+                "free_pages": (pages & self._reported).bit_count()}
 
     def given_up(self, number: int) -> int:
         """How many pages that a guest needs are missing when it is restored from the punched chain up to that layer,
@@ -235,7 +248,7 @@ def end_chain(plan: ChainPlan, chain: FlatChain, live: int) -> dict[str, Any]:
     that does not have any more; the result."""
     more = {"live_bytes": live, "pages_read": chain.verify_lazily(chain.punched or chain.files)}
     if chain.punched:
-        more["given_up_pages"] = chain.given_up(plan.diffs // 2)
+        more |= {"given_up_pages": chain.given_up(plan.diffs // 2), **chain.needless_pages()}
     return result_of(plan, chain, **more)
 
 
