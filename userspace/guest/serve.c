@@ -89,14 +89,24 @@ static void set_up_signals(void)
 /*
  * A port that hung up is always "ready", so poll() cannot wait for the next host.
  * The port's driver sends SIGIO; the time limit is for those that don't.
+ *
+ * The signal is asked for here alone.  Else one came with each request, and what sending it writes to,
+ * three pages, is in the guest's next snapshot.  A host that comes just before is not
+ * announced, but its request is.
+ *
+ * @port: or -1
  */
-static void wait_for_host(void)
+static void wait_for_host(int port)
 {
 	const struct timespec second = { .tv_sec = 1 };
 	sigset_t none;
 
 	sigemptyset(&none);
+	if (port >= 0)
+		fcntl(port, F_SETFL, O_NONBLOCK | O_ASYNC);
 	ppoll(NULL, 0, &second, &none);
+	if (port >= 0)
+		fcntl(port, F_SETFL, O_NONBLOCK);
 }
 
 /* Take what came.  Of several requests the last one is answered: nobody waits for the others. */
@@ -187,7 +197,7 @@ static enum event wait_to_write(const struct server *server, uint64_t until_us)
 		event = wait_for(server, POLLOUT, until_us);
 		if (event != EVENT_HUNG_UP || !--tries)
 			return event;
-		wait_for_host();
+		wait_for_host(server->client->fd);
 	}
 }
 
@@ -335,7 +345,6 @@ static int open_port(struct server *server, const char *path)
 	fd = open(path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd >= 0) {
 		fcntl(fd, F_SETOWN, getpid());
-		fcntl(fd, F_SETFL, O_NONBLOCK | O_ASYNC);
 		endpoint_make_raw(fd);
 	}
 	return fd;
@@ -364,14 +373,14 @@ static void serve_port(struct server *server, const char *path)
 		while (fd >= 0) {
 			client_init(server->client, fd);
 			if (converse(server) == EVENT_HUNG_UP && server->is_port) {
-				wait_for_host();
+				wait_for_host(fd);
 				continue;
 			}
 			warnx("%s is gone: waiting for it to come back", path);
 			close(fd);
 			fd = -1;
 		}
-		wait_for_host();
+		wait_for_host(-1);
 		fd = open_port(server, path);
 	}
 }
@@ -422,7 +431,7 @@ static void accept_client(struct server *server)
 	if (fd < 0) {
 		/* Nobody is there any more, or descriptors are short, which takes time. */
 		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-			wait_for_host();
+			wait_for_host(-1);
 		return;
 	}
 	if (server->nr_clients == CLIENTS_MAX)
