@@ -214,7 +214,7 @@ static bool is_unknown_balloon(int balloons, const char *device)
  */
 bool content_is_promised(void)
 {
-	_Alignas(struct dirent64) char entries[1024];
+	_Alignas(struct dirent64) char entries[512];
 	static int balloons = -1;
 	const struct dirent64 *entry;
 	bool found = false;

@@ -34,10 +34,13 @@ static enum fpr_status write_stream(void *opaque, const void *data, size_t len)
 	return FPR_ERROR;
 }
 
+/* One report is made. */
+static uint8_t send_buffer[SEND_BYTES];
+
 static enum fpr_status send_stream(struct stream *stream, const struct free_source *source,
 				   uint64_t tag, struct send_stats *stats)
 {
-	const struct sink sink = { .write = write_stream, .opaque = stream };
+	const struct sink sink = { .write = write_stream, .opaque = stream, .buffer = send_buffer };
 
 	signal(SIGPIPE, SIG_IGN);
 	return send_report(source, tag, &sink, stats);
@@ -58,7 +61,7 @@ static enum fpr_status send_file(const char *path, const struct free_source *sou
 	char *data = NULL;
 	size_t len = 0;
 	FILE *memory = open_memstream(&data, &len);
-	const struct sink sink = { .write = write_memory, .opaque = memory };
+	const struct sink sink = { .write = write_memory, .opaque = memory, .buffer = send_buffer };
 	enum fpr_status status;
 	struct outfile out;
 

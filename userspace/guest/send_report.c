@@ -5,16 +5,13 @@
 #include "send_report.h"
 #include "wire.h"
 
-/*
- * Records are small: they go to the sink many at a time.  A report that is short writes to the
- * first page alone.
- */
+/* Records are small: they go to the sink many at a time. */
 struct buffer {
 	const struct sink *sink;
 	uint64_t sent;
 	size_t len;
-	uint8_t data[16360];	/* with what is before it, four pages */
-} __attribute__((aligned(4096)));
+	uint8_t *data;
+};
 
 static enum fpr_status flush(struct buffer *buffer)
 {
@@ -30,7 +27,7 @@ static enum fpr_status flush(struct buffer *buffer)
 /* Room for any record at @buffer's end. */
 static enum fpr_status make_room(struct buffer *buffer)
 {
-	return sizeof(buffer->data) - buffer->len < WIRE_CHUNK_MAX ? flush(buffer) : FPR_OK;
+	return SEND_BYTES - buffer->len < WIRE_CHUNK_MAX ? flush(buffer) : FPR_OK;
 }
 
 static enum fpr_status send_window(struct buffer *buffer, struct wire_encoder *encoder,
@@ -95,15 +92,11 @@ static enum fpr_status send_records(struct buffer *buffer, struct wire_encoder *
 enum fpr_status send_report(const struct free_source *source, uint64_t tag,
 			    const struct sink *sink, struct send_stats *stats)
 {
-	/* There is one report at a time, and each new page would be one more that the guest writes. */
-	static struct buffer buffer;
+	struct buffer buffer = { .sink = sink, .data = sink->buffer };
 	struct wire_encoder encoder;
 	uint64_t start = clock_us();
 	enum fpr_status status;
 
-	buffer.sink = sink;
-	buffer.sent = 0;
-	buffer.len = 0;
 	status = send_records(&buffer, &encoder, source, tag);
 	if (!status)
 		*stats = (struct send_stats) {

@@ -9,13 +9,17 @@
 #include "status.h"
 #include "free_source.h"
 
+#define SEND_BYTES	16384
+
 /**
  * struct sink - where a response goes
  * @write: takes all of @data, or says why not
+ * @buffer: of SEND_BYTES, for what goes there at a time; of a short response the beginning alone is written to
  */
 struct sink {
 	enum fpr_status (*write)(void *opaque, const void *data, size_t len);
 	void *opaque;
+	uint8_t *buffer;
 };
 
 struct send_stats {

@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
@@ -42,6 +43,17 @@
 /* The major number of /dev/null and its like, at whose other end no host ever is. */
 #define MEMORY_MAJOR	1
 
+/*
+ * What the thread that answers writes to for a report, but for the bitmap.  Such pages are in the guest's next
+ * snapshot, so these are two: one has what the C library keeps at the end of a thread's stack, some 2400 bytes, and the
+ * beginning of what is sent, and the one before has the stack as far as it is used.  What is never used takes no memory.
+ */
+#define STACK_BYTES	((256u << 10) + 2560)
+static struct {
+	uint8_t stack[STACK_BYTES];
+	uint8_t sent[SEND_BYTES];
+} thread_data __attribute__((aligned(4096)));
+
 /* What became of waiting for the host. */
 enum event {
 	EVENT_READY,	/* it can be read or written, as was asked for */
@@ -60,6 +72,7 @@ struct client {
 };
 
 struct server {
+	const struct endpoint *endpoint;
 	struct free_source *source;
 	bool is_port;		/* a port, which stays while hosts come and go */
 	int listener;		/* or -1 */
@@ -250,7 +263,7 @@ static enum fpr_status write_client(void *opaque, const void *data, size_t len)
 static void answer(struct server *server)
 {
 	struct answer answer = { .server = server, .begun_us = clock_us() };
-	const struct sink sink = { .write = write_client, .opaque = &answer };
+	const struct sink sink = { .write = write_client, .opaque = &answer, .buffer = thread_data.sent };
 	enum wire_refusal refusal = WIRE_REFUSED_VERSION;
 	struct client *client = server->client;
 	uint64_t tag = client->request.tag;
@@ -518,33 +531,70 @@ static void say_once(const struct server *server, const struct endpoint *endpoin
 	warnx("serving %s: requests are answered from %s", endpoint->name, server->source->path);
 }
 
-static enum fpr_status serve_vsock(struct server *server, const struct endpoint *endpoint)
+static enum fpr_status open_vsock(struct server *server, const struct endpoint *endpoint)
 {
 	enum fpr_status status = endpoint_listen(endpoint, &server->listener);
 
-	if (status)
-		return status;
-	fcntl(server->listener, F_SETFL, O_NONBLOCK);
-	say_once(server, endpoint);
-	serve_connections(server);
-	return FPR_OK;
+	if (!status)
+		fcntl(server->listener, F_SETFL, O_NONBLOCK);
+	return status;
+}
+
+static enum fpr_status open_first_port(struct server *server, const struct endpoint *endpoint)
+{
+	server->client = &server->clients[0];
+	server->client->fd = open_port(server, endpoint->name);
+	return server->client->fd < 0 ? explain_port(endpoint->name) : FPR_OK;
+}
+
+/* What it writes to is on this thread's stack. */
+static void *serve_always(void *opaque)
+{
+	struct server server = *(const struct server *)opaque;
+	struct free_source source = *server.source;
+
+	server.source = &source;
+	if (server.endpoint->is_vsock) {
+		serve_connections(&server);
+	} else {
+		server.client = &server.clients[0];
+		serve_port(&server, server.endpoint->name);
+	}
+	return NULL;
+}
+
+/*
+ * In a thread with its stack among the program's data, where it also has errno and the like.  The stack that
+ * the kernel gives a program, and the heap, with what the first thread has of these, are far from all else: that
+ * is four page tables and a page or two that the guest writes to for each report, and that are in
+ * its next snapshot.  The first thread waits.
+ */
+static void serve_nearby(struct server *server)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	mallopt(M_ARENA_MAX, 1);	/* not another heap: of this one, malloc_trim() gives all back */
+	pthread_attr_init(&attr);
+	pthread_attr_setstack(&attr, thread_data.stack, sizeof(thread_data.stack));
+	if (!pthread_create(&thread, &attr, serve_always, server))
+		pthread_join(thread, NULL);
+	else
+		serve_always(server);
 }
 
 enum fpr_status serve(const struct endpoint *endpoint, struct free_source *source)
 {
-	struct server server = { .source = source, .listener = -1 };
+	struct server server = { .endpoint = endpoint, .source = source, .listener = -1 };
 	enum fpr_status status = check_source(source);
 
 	if (status)
 		return status;
 	set_up_signals();
-	if (endpoint->is_vsock)
-		return serve_vsock(&server, endpoint);
-	server.client = &server.clients[0];
-	server.client->fd = open_port(&server, endpoint->name);
-	if (server.client->fd < 0)
-		return explain_port(endpoint->name);
+	status = endpoint->is_vsock ? open_vsock(&server, endpoint) : open_first_port(&server, endpoint);
+	if (status)
+		return status;
 	say_once(&server, endpoint);
-	serve_port(&server, endpoint->name);
+	serve_nearby(&server);
 	return FPR_OK;
 }
