@@ -12,8 +12,9 @@
 #include <zlib.h>
 
 #include "content.h"
+#include "uevents.h"
 
-#define BALLOONS	"/sys/bus/virtio/devices"
+#define VIRTIO_DEVICES	"/sys/bus/virtio/devices"
 #define BALLOON_ID	0x5
 
 /* The feature bits 24 to 49 are the transport's; all others are the device's. */
@@ -169,8 +170,8 @@ bool content_matters(void)
 	return false;
 }
 
-/* One attribute of a device; "" if it cannot be read. */
-static void read_attribute(char *text, size_t size, int balloons, const char *device,
+/* One attribute of a device.  Return: whether it could be read; if not, @text is "". */
+static bool read_attribute(char *text, size_t size, int devices, const char *device,
 			   const char *name)
 {
 	char path[NAME_MAX + sizeof("/features")];
@@ -178,58 +179,85 @@ static void read_attribute(char *text, size_t size, int balloons, const char *de
 	int fd;
 
 	snprintf(path, sizeof(path), "%s/%s", device, name);
-	fd = openat(balloons, path, O_RDONLY | O_CLOEXEC);
+	fd = openat(devices, path, O_RDONLY | O_CLOEXEC);
 	if (fd >= 0) {
 		len = read(fd, text, size - 1);
 		close(fd);
 	}
 	text[len > 0 ? len : 0] = '\0';
+	return len > 0;
+}
+
+/* Also true if nobody can tell. */
+static bool may_be_balloon(int devices, const char *device)
+{
+	char id[32];
+
+	return !read_attribute(id, sizeof(id), devices, device, "device") ||
+	       strtoul(id, NULL, 16) == BALLOON_ID;
 }
 
 /* Whether the driver uses what nobody has looked at; sysfs shows one digit a feature. */
-static bool is_unknown_balloon(int balloons, const char *device)
+static bool has_unknown_feature(int devices, const char *balloon)
 {
-	char id[32], bits[256];
+	char bits[256];
 	unsigned int i;
 
-	read_attribute(id, sizeof(id), balloons, device, "device");
-	if (strtoul(id, NULL, 16) != BALLOON_ID)
-		return false;
-	read_attribute(bits, sizeof(bits), balloons, device, "features");
+	read_attribute(bits, sizeof(bits), devices, balloon, "features");
 	for (i = 0; bits[i]; i++) {
 		if (bits[i] != '1' || i < CONTENT_BALLOON_FEATURES ||
 		    (i >= TRANSPORT_FIRST && i < TRANSPORT_END))
 			continue;
 		warnx("the balloon %s has feature %u, by which free pages may be taken for zeroed: use a newer fprctl",
-		      device, i);
+		      balloon, i);
 		return true;
 	}
 	return false;
 }
 
 /*
- * Asked before each report, and whatever that writes to is in the guest's next snapshot.  So without the
- * buffers of opendir() and fopen(), and the directory stays open: whoever looks up a path, and who opens
- * what is there, writes to a dozen pages of the kernel's.
+ * Without the buffers of opendir() and fopen(), which would be pages that the guest writes.
+ *
+ * @none: out: it is certain that there is no balloon
+ */
+static bool look_at_balloons(bool *none)
+{
+	_Alignas(struct dirent64) char entries[512];
+	const struct dirent64 *entry;
+	bool found = false;
+	ssize_t len = 0, at;
+	int devices;
+
+	*none = false;
+	devices = open(VIRTIO_DEVICES, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (devices < 0)
+		return false;	/* no virtio, or no sysfs: then no port of it either */
+	*none = true;
+	while (!found && (len = getdents64(devices, entries, sizeof(entries))) > 0) {
+		for (at = 0; at < len && !found; at += entry->d_reclen) {
+			entry = (const struct dirent64 *)(entries + at);
+			if (entry->d_name[0] == '.' || !may_be_balloon(devices, entry->d_name))
+				continue;
+			*none = false;
+			found = has_unknown_feature(devices, entry->d_name);
+		}
+	}
+	if (len < 0)
+		*none = false;
+	close(devices);
+	return found;
+}
+
+/*
+ * Asked before each report.  Whoever looks at files writes to the kernel's objects for them, which are in the guest's
+ * next snapshot then.  So they are not looked at where there was no balloon and the kernel has not told of
+ * any device since: it tells of a new one before a driver can have it, and with it a feature.
  */
 bool content_is_promised(void)
 {
-	_Alignas(struct dirent64) char entries[512];
-	static int balloons = -1;
-	const struct dirent64 *entry;
-	bool found = false;
-	ssize_t len, at;
+	static bool none;
 
-	if (balloons < 0)
-		balloons = open(BALLOONS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (balloons < 0)
-		return false;	/* no virtio, or no sysfs: then no port of it either */
-	lseek(balloons, 0, SEEK_SET);
-	while (!found && (len = getdents64(balloons, entries, sizeof(entries))) > 0) {
-		for (at = 0; at < len && !found; at += entry->d_reclen) {
-			entry = (const struct dirent64 *)(entries + at);
-			found = entry->d_name[0] != '.' && is_unknown_balloon(balloons, entry->d_name);
-		}
-	}
-	return found;
+	if (!uevents_came() && none)
+		return false;
+	return look_at_balloons(&none);
 }

@@ -31,6 +31,7 @@
 #include "endpoint.h"
 #include "send_report.h"
 #include "serve.h"
+#include "uevents.h"
 #include "wire.h"
 
 /* How often a port is found without a host before a response is given up. */
@@ -554,6 +555,7 @@ static void *serve_always(void *opaque)
 	struct free_source source = *server.source;
 
 	server.source = &source;
+	uevents_watch();
 	if (server.endpoint->is_vsock) {
 		serve_connections(&server);
 	} else {
