@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A chain of flat snapshots, a full one and many diffs, of one guest that goes on.
 
-After each diff the guest stands still until it was compared with one that was restored from the chain so far; in a
-plain chain, to which nothing was done, after the last one.  Where the chain is filtered by one command with the snapshot, a copy of it is punched as it grows: with the pages
+After each diff the guest stands still until it was compared with what the files of the chain so far have, and after
+the last one with a guest that was restored from them; a plain chain, to which nothing was done, after the last one alone.
+Where the chain is filtered by one command with the snapshot, a copy of it is punched as it grows: with the pages
 of each round all layers before that round's diff.  What it is compared with there is the same guest.  So of each
 prefix two claims are checked: the chain that nobody punched has it, and so has one that was punched for no later
 prefix.  An earlier one a punched chain does not have any more, see Documentation/operator/snapshots.rst.
@@ -23,12 +24,12 @@ from pathlib import Path
 from typing import Any
 
 from ..common import wire
-from ..common.errors import LabError
+from ..common.errors import LabError, LostPages
 from ..common.names import CHAIN_DIFFS
 from ..common.snapshot_tools import SNAPSHOT_TIMEOUT, Tools
 from .agents.recorder import Recorder
 from .kvm_stats import mount_debugfs
-from .ram import PAGE, differing_pages
+from .ram import CHUNK, PAGE, ChunkReader, GuestRam, differing_in, differing_pages
 from .snapshots import BEATS_BETWEEN, Machines, check_running, compare, filter_pages, told_on_error
 from .snapvmm import Snapvmm, boot_arguments, memory_file, restore_arguments
 from .stage import Stage, time_limit
@@ -93,6 +94,15 @@ def copy_flat(file: Path, target: Path) -> None:
                 start += os.copy_file_range(flat.fileno(), copy.fileno(), end - start, start, start)
 
 
+def add_layer(image: bytearray, file: Path) -> None:
+    """What a guest's memory is when this flat file was loaded, too."""
+    view = memoryview(image)
+    with memory_file(file).open("rb") as flat:
+        for start, end in extents(flat.fileno()):
+            while start < end:
+                start += os.preadv(flat.fileno(), [view[start:end]], start)
+
+
 def allocated(files: list[Path]) -> list[int]:
     """The bytes on disk of the flat files of these snapshots."""
     return [memory_file(file).stat().st_blocks * 512 for file in files]
@@ -102,6 +112,24 @@ def has_page(pages: int, count: int) -> Callable[[int], bool]:
     """Whether a page is among these, of so many, looked up fast."""
     data = pages.to_bytes(count // 8 + 1, "little")
     return lambda page: bool(data[page // 8] >> page % 8 & 1)
+
+
+def compare_images(ram: GuestRam, images: list[bytearray], dropped: Callable[[int], bool]) -> list[int]:
+    """In how many pages each image differs from a guest that stands still. Each must have been dropped."""
+    differing: list[list[int]] = [[] for _ in images]
+    reader = ChunkReader(ram)
+    try:
+        for offset in range(0, ram.size, CHUNK):
+            reader.read(offset)
+            for image, pages in zip(images, differing):
+                pages += [offset // PAGE + page for page in differing_in(reader.buffer, image[offset:offset + CHUNK])]
+    finally:
+        reader.close()
+    for pages in differing:
+        if lost := [page for page in pages if not dropped(page)]:
+            raise LostPages(len(lost), f"{len(lost)} of {len(pages)} pages in which the files differ from the guest were "
+                                       f"not dropped; the first is {lost[0]:#x}")
+    return list(map(len, differing))
 
 
 class FlatChain(Machines):
@@ -117,6 +145,7 @@ class FlatChain(Machines):
         self.punched_pages: list[int] = []
         self.differing_pages: list[int] = []
         self.verified_pages: list[int] = []
+        self._image = bytearray(plan.guest_mib << 20)  # what all files that nobody punches have
         self._reported = 0  # bit n: the last report named page n
         self._may_differ = [0]  # of each layer, bit n: the chain up to it need not have page n
 
@@ -131,6 +160,7 @@ class FlatChain(Machines):
     def begin(self, vmm: Snapvmm) -> None:
         """The full snapshot of a guest that stands still."""
         vmm.full(self._file())
+        add_layer(self._image, self.files[-1])
         if self._plan.way == "exec":
             mount_debugfs()  # fprctl filter --confirmed looks there whether anybody has read the log
             self._copy_last()
@@ -193,6 +223,17 @@ class FlatChain(Machines):
                 raise LabError(f"fprctl punch: {run.stderr.strip()}")
             pages += json.loads(run.stdout)["punched_pages"]
         self.punched_pages.append(pages)
+
+    def compare_files(self, original: Snapvmm) -> None:
+        """Compare what the files have with the guest that stands still. To restore guests of each prefix would be the
+        same and take an emulated host minutes."""
+        add_layer(self._image, self.files[-1])
+        images = [self._image]
+        if self.punched:
+            images.append(bytearray(len(self._image)))
+            for file in self.punched:
+                add_layer(images[-1], file)
+        self.differing_pages += compare_images(original.ram(), images, self._may_differ_in(len(self.files) - 1))
 
     def compare(self, original: Snapvmm) -> None:
         """Restore all that there is by now, and compare it with the guest that stands still."""
@@ -301,8 +342,10 @@ def run_chain(plan: ChainPlan, start: Path, tools: Tools, directory: Path, show:
                 live = vmm.port.needed_bytes()
                 chain.take(vmm, recorder)
                 stage.enter(f"comparing diff {number + 1}")
-                if plan.way != "plain" or number == plan.diffs - 1:
+                if number == plan.diffs - 1:
                     chain.compare(vmm)
+                elif plan.way != "plain":
+                    chain.compare_files(vmm)
             vmm.end()
             stage.enter("verifying restored guests")
             result = end_chain(plan, chain, live)
