@@ -132,6 +132,10 @@ class Snapvmm:
         """Write a flat snapshot of all memory, with which a chain begins."""
         self._obey(f"full {file}", "snapshot")
 
+    def diff(self, file: Path) -> None:
+        """Write the next flat file of a chain."""
+        self._obey(f"diff {file}", "snapshot")
+
     def diff_command(self, file: Path, times: Path) -> list[str]:
         """A command that pauses the guest and writes the next flat file of its chain; times gets what TAKE_DIFF says."""
         assert self._process.stdin and self._process.stdout
