@@ -8,7 +8,8 @@
  * that the guest named in it, and all of them once a report was right to its end; what is
  * dropped lies within a block; the guest sees whole requests and nothing else; no wait is
  * longer than asked for, and none holds a lock; management is told of changes, and of nothing
- * else, and what is counted by rounds adds up.
+ * else, and what is counted by rounds adds up; without the capability there is no epoch, no
+ * request in a migration and no wait, and a migration fails by the filter only where it is strict.
  */
 #include "qemu_stand_in.h"
 
@@ -67,6 +68,7 @@ static struct world {
 	/* Settings, from the input */
 	bool not_running, closed, arm_fails, set_fails, blocked, cancelled, opaque_blocks;
 	bool little_left;
+	bool off, strict;	/* the capabilities, which a migration keeps */
 	uint8_t write_limit;
 	uint8_t old_files;	/* which blocks are files that had content */
 	uint8_t confirms;	/* which pages KVM confirms, a pattern of 8 */
@@ -75,6 +77,8 @@ static struct world {
 	int64_t now_ms, excluded_ms, pass_ms;
 	bool bitmap_locked;
 	bool incoming;
+	bool early;		/* the machine is not ready yet */
+	bool has_to_fail, failed;	/* the migration, by the filter */
 	bool no_balloon, no_object;	/* users that are gone */
 	uint8_t busy;			/* tries to lock it that fail */
 	uint8_t meanwhile;		/* enum, what happens in the last of them */
@@ -85,6 +89,7 @@ static struct world {
 	uint64_t nr_syncs;
 	FreePageFilterState told, told_agent;	/* the last events, NOTHING_TOLD without one */
 	FreePageFilterBlockedReason told_reason;
+	bool told_off;			/* in this migration, if only for a while */
 	unsigned int nr_named;
 	struct named named[MAX_NAMED];
 	unsigned int nr_dropped;
@@ -159,6 +164,7 @@ int qemu_chr_fe_write(CharFrontend *fe, const uint8_t *data, int len)
 		wire_request_init(&request);
 		MUST(wire_decode_request(&request, world.request, WIRE_REQUEST_LEN, &used) == WIRE_DONE);
 		MUST(request.tag <= world.last_epoch);
+		MUST(!world.off || !request.tag);
 		world.requested = 0;
 	}
 	return n;
@@ -224,15 +230,10 @@ void precopy_remove_notifier(NotifierWithReturn *n)
 	world.notifier = NULL;
 }
 
-void qemu_add_machine_init_done_notifier(Notifier *n)
-{
-	n->notify(n, NULL);
-}
-
 bool phase_check(int phase)
 {
-	(void)phase;
-	return true;
+	MUST(phase == PHASE_MACHINE_READY);
+	return !world.early;
 }
 
 bool runstate_is_running(void)
@@ -247,16 +248,6 @@ bool runstate_check(int state)
 }
 
 bool migrate_postcopy_ram(void)
-{
-	return false;
-}
-
-bool migrate_colo(void)
-{
-	return false;
-}
-
-bool migrate_background_snapshot(void)
 {
 	return false;
 }
@@ -289,7 +280,20 @@ MigrationState *migrate_get_current(void)
 	static MigrationState state = { .threshold_size = THRESHOLD };
 
 	state.state = world.cancelled ? 0 : MIGRATION_STATUS_ACTIVE;
+	state.capabilities[MIGRATION_CAPABILITY_FREE_PAGE_FILTER] = !world.off;
+	state.capabilities[MIGRATION_CAPABILITY_FREE_PAGE_FILTER_STRICT] = world.strict;
+	state.to_dst_file = (QEMUFile *)&world;
 	return &state;
+}
+
+/* Once, of a migration that is strict and goes on, and for a reason that was told. */
+void qemu_file_set_error_obj(QEMUFile *f, int ret, Error *err)
+{
+	(void)err;
+	MUST(f == (QEMUFile *)&world && ret < 0);
+	MUST(world.strict && !world.off && !world.cancelled);
+	MUST(world.told == FREE_PAGE_FILTER_STATE_BLOCKED || world.told_off);
+	world.failed = true;
 }
 
 int64_t qemu_clock_get_ms(int clock)
@@ -430,9 +434,9 @@ KVMFprBlocked kvm_fpr_blocked(void)
 
 int kvm_fpr_arm(uint64_t *epoch)
 {
+	MUST(!world.off && !world.epoch);
 	if (world.arm_fails)
 		return -5;
-	MUST(!world.epoch);
 	world.epoch = ++world.last_epoch;
 	world.nr_named = 0;
 	*epoch = world.epoch;
@@ -612,6 +616,8 @@ static void sync_bitmap(struct input *input)
 	if (how == 0xfe)
 		data.reason = PRECOPY_NOTIFY_SETUP;
 	world.notifier->notify(world.notifier, &data, NULL);
+	/* Where the filter is off, a sync is none of the object's business. */
+	MUST(!world.off || (!object.migrating && !object.wanted_epoch));
 	if (how != 0x40)
 		work();
 	MUST(!object.epoch || object.decoder.expect.tag == object.epoch);
@@ -642,8 +648,11 @@ static void hint(struct input *input)
 	 * As the balloon's device does, an epoch may begin here.  An odd size stands for a guest
 	 * that poisons its free pages.
 	 */
-	if (!free_page_filter_arm(true, size & 1) || fpf.stock)
+	if (!free_page_filter_arm(true, size & 1) || fpf.stock) {
+		/* Without the capability hints are what they are in stock QEMU, come what may. */
+		MUST(!world.off || (fpf.stock && !free_page_filter_hint(gpa, size)));
 		return;
+	}
 	if (world.nr_named + 8 > MAX_NAMED)
 		free_page_filter_end_epoch();
 	for (end = gpa; fpf.epoch && end < gpa + size; ) {
@@ -691,6 +700,9 @@ static void wait_for_report(struct input *input)
 		MUST(!late || world.now_ms == start);
 	}
 	MUST(world.now_ms - start <= WAIT_MS);
+	/* Before any more pages are sent. */
+	MUST(!world.has_to_fail || world.failed || world.cancelled);
+	MUST(!world.off || world.now_ms == start);
 	/* For the bandwidth, that time has not passed. */
 	MUST(world.now_ms - start == world.excluded_ms - excluded);
 }
@@ -738,8 +750,13 @@ void qapi_event_send_free_page_filter(FreePageFilterState state, bool has_blocke
 		/* What keeps the balloon out keeps no object out. */
 		MUST(blocked_reason != FREE_PAGE_FILTER_BLOCKED_REASON_PAGE_POISON ||
 		     !stat64_get(&fpf.asked));
+		MUST(world.off == (blocked_reason == FREE_PAGE_FILTER_BLOCKED_REASON_CAPABILITY));
 		world.told = state;
 		world.told_reason = blocked_reason;
+		world.told_off = true;
+		/* What keeps the balloon out does not always keep all of them out. */
+		world.has_to_fail |= world.strict && !world.not_running &&
+				     blocked_reason != FREE_PAGE_FILTER_BLOCKED_REASON_PAGE_POISON;
 		break;
 	case FREE_PAGE_FILTER_STATE_AGENT_SILENT:
 		MUST(agent && object.migrating && world.told_agent != state);
@@ -783,8 +800,39 @@ static void check_rounds(FreePageFilterInfo *info)
 static void begin_migration(void)
 {
 	world.told = NOTHING_TOLD;
+	world.told_off = false;
+	world.has_to_fail = false;
+	world.failed = false;
 	world.nr_syncs = 0;
 	free_page_filter_setup();
+}
+
+/* What is refused, and what is not: the capabilities are bits of a number. */
+static void set_capabilities(struct input *input)
+{
+	uint64_t how = input_number(input, 1);
+	bool old_caps[MIGRATION_CAPABILITY__MAX], new_caps[MIGRATION_CAPABILITY__MAX];
+	bool refused, filter, machine_refuses;
+	int i;
+
+	for (i = 0; i < MIGRATION_CAPABILITY__MAX; i++)
+		new_caps[i] = how & 1 << i;
+	memcpy(old_caps, migrate_get_current()->capabilities, sizeof(old_caps));
+	world.early = how & 0x10;
+	world.incoming = how & 0x20;
+	machine.cgs = how & 0x40 ? &world : NULL;
+	refused = !free_page_filter_check_caps(old_caps, new_caps, NULL);
+	filter = new_caps[MIGRATION_CAPABILITY_FREE_PAGE_FILTER];
+	machine_refuses = (world.blocked || machine.cgs) && world.off && !world.early && !world.incoming;
+	MUST(refused == (filter ? new_caps[MIGRATION_CAPABILITY_X_COLO] ||
+				  new_caps[MIGRATION_CAPABILITY_BACKGROUND_SNAPSHOT] || machine_refuses :
+				  new_caps[MIGRATION_CAPABILITY_FREE_PAGE_FILTER_STRICT]));
+	world.early = false;
+	machine.cgs = NULL;
+	if (refused)
+		return;
+	world.off = !filter;
+	world.strict = new_caps[MIGRATION_CAPABILITY_FREE_PAGE_FILTER_STRICT];
 }
 
 static void plug_object(void)
@@ -838,7 +886,8 @@ static void end_migration(struct input *input)
 	FreePageFilterInfo *info = free_page_filter_info();
 	uint64_t how = input_number(input, 1);
 
-	MUST(!info == (world.no_balloon && world.no_object));
+	MUST(!info == (world.no_balloon && world.no_object && world.off));
+	MUST(!info || !world.off || (!info->epochs && !info->reported_pages && !info->waited_ms && !fpf.asked.value));
 	if (world.notifier)
 		world.notifier->notify(world.notifier, &data, NULL);
 	free_page_filter_end_epoch();
@@ -862,15 +911,18 @@ static void end_migration(struct input *input)
 	world.old_files = how >> 4 & 5;
 	world.incoming = how & 0x80;
 	MUST(free_page_filter_incoming(NULL) ==
-	     (!fpf.users || !world.incoming || !(world.old_files & 1)));
+	     ((!fpf.users && world.off) || !world.incoming || !(world.old_files & 1)));
 	if (how & 8)
 		return;
 	free_page_filter_end_epoch();
 	if (how & 2)
 		(world.no_balloon ? plug_balloon : unplug_balloon)();
 	check_users();
-	if (how & 1)
+	if (how & 1) {
+		if (how & 2)
+			set_capabilities(input);
 		begin_migration();
+	}
 }
 
 /* Whether there is something to do this with. */

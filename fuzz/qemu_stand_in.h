@@ -9,6 +9,7 @@
 #define FUZZ_QEMU_STAND_IN_H
 
 #include <assert.h>
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,6 +26,7 @@
 #define MAX(a, b)		((a) > (b) ? (a) : (b))
 #define DIV_ROUND_UP(n, d)	(((n) + (d) - 1) / (d))
 #define QEMU_ALIGN_DOWN(n, m)	((n) / (m) * (m))
+#define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
 #define ROUND_UP(n, m)		(((n) + (m) - 1) / (m) * (m))
 #define container_of(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
 
@@ -264,13 +266,13 @@ typedef struct Error Error;
 typedef struct Visitor Visitor;
 
 typedef enum {
+	FREE_PAGE_FILTER_BLOCKED_REASON_CAPABILITY,
+	FREE_PAGE_FILTER_BLOCKED_REASON_NO_REPORTER,
 	FREE_PAGE_FILTER_BLOCKED_REASON_NO_KVM,
 	FREE_PAGE_FILTER_BLOCKED_REASON_HOST,
 	FREE_PAGE_FILTER_BLOCKED_REASON_NO_KERNEL_SUPPORT,
 	FREE_PAGE_FILTER_BLOCKED_REASON_DIRTY_RING,
 	FREE_PAGE_FILTER_BLOCKED_REASON_CONFIDENTIAL_GUEST,
-	FREE_PAGE_FILTER_BLOCKED_REASON_COLO,
-	FREE_PAGE_FILTER_BLOCKED_REASON_BACKGROUND_SNAPSHOT,
 	FREE_PAGE_FILTER_BLOCKED_REASON_IOMMU,
 	FREE_PAGE_FILTER_BLOCKED_REASON_PAGE_POISON,
 	FREE_PAGE_FILTER_BLOCKED_REASON_ARM_FAILED,
@@ -326,6 +328,7 @@ void qapi_event_send_free_page_filter(FreePageFilterState state, bool has_blocke
 #define warn_report(...)			((void)snprintf(NULL, 0, __VA_ARGS__))
 #define warn_report_once(...)			((void)snprintf(NULL, 0, __VA_ARGS__))
 #define error_setg(errp, ...)			((void)(errp), (void)snprintf(NULL, 0, __VA_ARGS__))
+#define MigrationCapability_str(capability)	((void)(capability), "another")
 
 static inline bool visit_type_uint32(Visitor *v, const char *name, uint32_t *value, Error **errp)
 {
@@ -374,7 +377,7 @@ typedef struct CharFrontend { int unused; } CharFrontend;
 typedef struct IOThread IOThread;
 typedef struct GMainContext GMainContext;
 typedef struct NotifierWithReturn NotifierWithReturn;
-typedef struct Notifier Notifier;
+typedef struct QEMUFile QEMUFile;
 
 typedef enum { CHR_EVENT_BREAK, CHR_EVENT_OPENED, CHR_EVENT_MUX_IN, CHR_EVENT_CLOSED } QEMUChrEvent;
 enum { QEMU_CHAR_FEATURE_GCONTEXT };
@@ -385,18 +388,24 @@ enum { QEMU_CLOCK_REALTIME };
 enum { SCALE_MS };
 enum { MIGRATION_STATUS_ACTIVE = 4 };
 
+typedef enum {
+	MIGRATION_CAPABILITY_X_COLO,
+	MIGRATION_CAPABILITY_BACKGROUND_SNAPSHOT,
+	MIGRATION_CAPABILITY_FREE_PAGE_FILTER,
+	MIGRATION_CAPABILITY_FREE_PAGE_FILTER_STRICT,
+	MIGRATION_CAPABILITY__MAX,
+} MigrationCapability;
+
 struct NotifierWithReturn {
 	int (*notify)(NotifierWithReturn *n, void *data, Error **errp);
-};
-
-struct Notifier {
-	void (*notify)(Notifier *n, void *data);
 };
 
 typedef struct PrecopyNotifyData { int reason; } PrecopyNotifyData;
 typedef struct MigrationState {
 	int state;
 	uint64_t threshold_size;
+	bool capabilities[MIGRATION_CAPABILITY__MAX];
+	QEMUFile *to_dst_file;
 } MigrationState;
 typedef struct MachineState { void *cgs; } MachineState;
 
@@ -452,16 +461,14 @@ void iothread_stop(IOThread *thread);
 void iothread_destroy(IOThread *thread);
 void precopy_add_notifier(NotifierWithReturn *n);
 void precopy_remove_notifier(NotifierWithReturn *n);
-void qemu_add_machine_init_done_notifier(Notifier *n);
 bool phase_check(int phase);
 bool runstate_is_running(void);
 bool runstate_check(int state);
 bool migrate_postcopy_ram(void);
-bool migrate_colo(void);
-bool migrate_background_snapshot(void);
 bool migrate_ram_is_ignored(RAMBlock *rb);
 int foreach_not_ignored_block(int (*func)(RAMBlock *rb, void *opaque), void *opaque);
 MigrationState *migrate_get_current(void);
+void qemu_file_set_error_obj(QEMUFile *f, int ret, Error *err);
 uint64_t migrate_downtime_limit(void);
 void migration_request_pass(int64_t ms);
 void migration_exclude_from_bandwidth(int64_t ms);

@@ -416,7 +416,7 @@ static void fpa_ask_after_sync(FreePageAgent *fpa)
     int64_t now = fpa_now();
     uint64_t epoch = 0;
 
-    if (!runstate_is_running()) {
+    if (!free_page_filter_wanted() || !runstate_is_running()) {
         return;
     }
     WITH_QEMU_LOCK_GUARD(&fpa->lock) {

@@ -75,8 +75,8 @@
 #include "migration.h"
 #include "system/kvm_fpr.h"
 #include "system/runstate.h"
-#include "system/system.h"
 #include "options.h"
+#include "qemu-file.h"
 #include "ram.h"
 #include "trace.h"
 
@@ -109,6 +109,11 @@
 #define FPF_NOT_BLOCKED FREE_PAGE_FILTER_BLOCKED_REASON__MAX
 
 static const char *const fpf_blocked_text[] = {
+    [FREE_PAGE_FILTER_BLOCKED_REASON_CAPABILITY] =
+        "the migration capability free-page-filter is not set",
+    [FREE_PAGE_FILTER_BLOCKED_REASON_NO_REPORTER] =
+        "there is no free-page-agent object, and no balloon with "
+        "free-page-filter=on",
     [FREE_PAGE_FILTER_BLOCKED_REASON_NO_KVM] = "the accelerator is not KVM",
     [FREE_PAGE_FILTER_BLOCKED_REASON_HOST] = "the host is big-endian",
     [FREE_PAGE_FILTER_BLOCKED_REASON_NO_KERNEL_SUPPORT] =
@@ -117,10 +122,6 @@ static const char *const fpf_blocked_text[] = {
         "KVM's dirty ring is in use",
     [FREE_PAGE_FILTER_BLOCKED_REASON_CONFIDENTIAL_GUEST] =
         "the guest is confidential",
-    [FREE_PAGE_FILTER_BLOCKED_REASON_COLO] =
-        "the migration capability x-colo is set",
-    [FREE_PAGE_FILTER_BLOCKED_REASON_BACKGROUND_SNAPSHOT] =
-        "the migration capability background-snapshot is set",
     [FREE_PAGE_FILTER_BLOCKED_REASON_IOMMU] =
         "the device is behind an IOMMU",
     [FREE_PAGE_FILTER_BLOCKED_REASON_PAGE_POISON] =
@@ -196,6 +197,12 @@ static struct {
     uint64_t nr_rounds;
     FPFTotals rounds[FPF_MAX_ROUNDS];
 
+    /*
+     * Atomic: why the migration thread has to let the migration fail,
+     * FPF_NOT_BLOCKED if it has not
+     */
+    FreePageFilterBlockedReason failed;
+
     /* Atomic, for query-migrate, which should not wait for the lock */
     FreePageFilterBlockedReason blocked;
     int64_t setup_time;
@@ -217,10 +224,26 @@ static void __attribute__((constructor)) fpf_init(void)
     qemu_cond_init(&fpf.report_done);
     qemu_cond_init(&fpf.gave_way);
     qemu_cond_init(&fpf.flushed);
+    fpf.failed = FPF_NOT_BLOCKED;
     fpf.blocked = FPF_NOT_BLOCKED;
 }
 
-static FreePageFilterBlockedReason fpf_find_blocked_reason(void)
+bool free_page_filter_wanted(void)
+{
+    MigrationState *s = migrate_get_current();
+
+    return s->capabilities[MIGRATION_CAPABILITY_FREE_PAGE_FILTER];
+}
+
+static bool fpf_is_strict(void)
+{
+    MigrationState *s = migrate_get_current();
+
+    return s->capabilities[MIGRATION_CAPABILITY_FREE_PAGE_FILTER_STRICT];
+}
+
+/* Why there is no filter for this machine, whatever the migration's settings */
+static FreePageFilterBlockedReason fpf_find_machine_reason(void)
 {
     switch (kvm_fpr_blocked()) {
     case KVM_FPR_NO_KVM:
@@ -237,13 +260,80 @@ static FreePageFilterBlockedReason fpf_find_blocked_reason(void)
     if (current_machine->cgs) {
         return FREE_PAGE_FILTER_BLOCKED_REASON_CONFIDENTIAL_GUEST;
     }
-    if (migrate_colo()) {
-        return FREE_PAGE_FILTER_BLOCKED_REASON_COLO;
+    return FPF_NOT_BLOCKED;
+}
+
+/*
+ * Called with the BQL held.  What cannot be set together with the capability
+ * is not looked for: see free_page_filter_check_caps().
+ */
+static FreePageFilterBlockedReason fpf_find_blocked_reason(void)
+{
+    FreePageFilterBlockedReason reason;
+
+    if (!free_page_filter_wanted()) {
+        return FREE_PAGE_FILTER_BLOCKED_REASON_CAPABILITY;
     }
-    if (migrate_background_snapshot()) {
-        return FREE_PAGE_FILTER_BLOCKED_REASON_BACKGROUND_SNAPSHOT;
+    reason = fpf_find_machine_reason();
+    if (reason != FPF_NOT_BLOCKED) {
+        return reason;
+    }
+    if (!fpf.users) {
+        return FREE_PAGE_FILTER_BLOCKED_REASON_NO_REPORTER;
     }
     return FPF_NOT_BLOCKED;
+}
+
+/*
+ * Whether the machine is looked at.  What its command line sets is not refused:
+ * a machine has to start wherever its files are, and does without the filter.
+ * Nor is what the destination sets, for it need not have what the source needs.
+ * The one that is on already is not either, or nothing else could be set where
+ * it came with a migration to a host without the kernel's part.
+ */
+static bool fpf_checks_machine(const bool *old_caps)
+{
+    return phase_check(PHASE_MACHINE_READY) &&
+           !runstate_check(RUN_STATE_INMIGRATE) &&
+           !old_caps[MIGRATION_CAPABILITY_FREE_PAGE_FILTER];
+}
+
+bool free_page_filter_check_caps(const bool *old_caps, const bool *new_caps,
+                                 Error **errp)
+{
+    static const MigrationCapability others[] = {
+        /* Both sides run the guest, and would differ in its free pages. */
+        MIGRATION_CAPABILITY_X_COLO,
+        /* KVM logs nothing, so it cannot say what was written. */
+        MIGRATION_CAPABILITY_BACKGROUND_SNAPSHOT,
+    };
+    FreePageFilterBlockedReason reason;
+
+    if (!new_caps[MIGRATION_CAPABILITY_FREE_PAGE_FILTER]) {
+        if (new_caps[MIGRATION_CAPABILITY_FREE_PAGE_FILTER_STRICT]) {
+            error_setg(errp, "Capability 'free-page-filter-strict' requires "
+                       "capability 'free-page-filter'");
+            return false;
+        }
+        return true;
+    }
+    for (int i = 0; i < ARRAY_SIZE(others); i++) {
+        if (new_caps[others[i]]) {
+            error_setg(errp, "Capability 'free-page-filter' is not compatible "
+                       "with capability '%s'",
+                       MigrationCapability_str(others[i]));
+            return false;
+        }
+    }
+    if (fpf_checks_machine(old_caps)) {
+        reason = fpf_find_machine_reason();
+        if (reason != FPF_NOT_BLOCKED) {
+            error_setg(errp, "Capability 'free-page-filter' cannot be set: %s",
+                       fpf_blocked_text[reason]);
+            return false;
+        }
+    }
+    return true;
 }
 
 /* Called with the BQL held.  Every reason is told once, not in every round. */
@@ -258,13 +348,6 @@ static void fpf_warn_blocked(FreePageFilterBlockedReason reason)
     }
 }
 
-/* Called with the BQL held */
-static void fpf_set_blocked_reason(FreePageFilterBlockedReason reason)
-{
-    qatomic_set(&fpf.blocked, reason);
-    fpf_warn_blocked(reason);
-}
-
 /* Called with the BQL held: every change in a migration is told. */
 static void fpf_tell_blocked(FreePageFilterBlockedReason reason)
 {
@@ -277,7 +360,38 @@ static void fpf_tell_blocked(FreePageFilterBlockedReason reason)
     }
 }
 
-/* The same, of a filter that is in use */
+/*
+ * A migration that is strict fails where the filter is off.  While the guest
+ * does not run nothing need be filtered: that goes for savevm's snapshots, too.
+ */
+static void fpf_be_strict(FreePageFilterBlockedReason reason)
+{
+    if (reason != FPF_NOT_BLOCKED && fpf_is_strict() && runstate_is_running()) {
+        qatomic_set(&fpf.failed, reason);
+    }
+}
+
+/*
+ * Called by the migration thread, which alone may let the migration fail: it
+ * knows that the destination has not begun to run the guest.  In postcopy,
+ * where it may have, an error would not bring the guest back.
+ */
+static void fpf_fail_if_strict(void)
+{
+    MigrationState *s = migrate_get_current();
+    FreePageFilterBlockedReason reason = qatomic_read(&fpf.failed);
+    Error *err = NULL;
+
+    if (reason == FPF_NOT_BLOCKED || s->state != MIGRATION_STATUS_ACTIVE) {
+        return;
+    }
+    qatomic_set(&fpf.failed, FPF_NOT_BLOCKED);
+    error_setg(&err, "free-page-filter-strict: the free page filter is off: %s",
+               fpf_blocked_text[reason]);
+    qemu_file_set_error_obj(s->to_dst_file, -EOPNOTSUPP, err);
+}
+
+/* As fpf_tell_blocked(), of a filter that is in use */
 static void fpf_tell_on(void)
 {
     if (!fpf.told_on) {
@@ -507,30 +621,6 @@ static void fpf_gather(uint64_t epoch, hwaddr gpa, hwaddr size)
     }
 }
 
-/*
- * Objects are created before there is a machine, or a migration's settings, to
- * look at.
- */
-static void fpf_machine_done(Notifier *notifier, void *data)
-{
-    if (fpf.users) {
-        fpf_set_blocked_reason(fpf_find_blocked_reason());
-    }
-}
-
-static void fpf_warn_when_machine_done(void)
-{
-    static Notifier notifier = { .notify = fpf_machine_done };
-    static bool added;
-
-    if (!added) {
-        added = true;
-        qemu_add_machine_init_done_notifier(&notifier);
-    } else if (phase_check(PHASE_MACHINE_READY)) {
-        fpf_machine_done(&notifier, NULL);
-    }
-}
-
 void free_page_filter_enable(void)
 {
     const long npages = FPF_WINDOW_SIZE / qemu_real_host_page_size();
@@ -542,7 +632,10 @@ void free_page_filter_enable(void)
             fpf.report.confirmed = bitmap_new(npages);
         }
     }
-    fpf_warn_when_machine_done();
+    /* It is the first one, perhaps, and a migration may go on. */
+    if (fpf.blocked == FREE_PAGE_FILTER_BLOCKED_REASON_NO_REPORTER) {
+        qatomic_set(&fpf.blocked, FPF_NOT_BLOCKED);
+    }
 }
 
 void free_page_filter_disable(void)
@@ -584,6 +677,7 @@ static bool fpf_begin_epoch(void)
                          "KVM_FPR_ARM failed (%s)", strerror(-ret));
         qatomic_set(&fpf.blocked, FREE_PAGE_FILTER_BLOCKED_REASON_ARM_FAILED);
         fpf_tell_blocked(FREE_PAGE_FILTER_BLOCKED_REASON_ARM_FAILED);
+        fpf_be_strict(FREE_PAGE_FILTER_BLOCKED_REASON_ARM_FAILED);
         return false;
     }
     stat64_add(&fpf.epochs, 1);
@@ -594,8 +688,10 @@ static bool fpf_begin_epoch(void)
 bool free_page_filter_arm(bool gpa, bool poison)
 {
     FreePageFilterBlockedReason reason = fpf_find_blocked_reason();
+    /* What keeps this device out keeps no object out. */
+    bool others = reason == FPF_NOT_BLOCKED && fpf.users > 1;
 
-    if (poison) {
+    if (poison && free_page_filter_wanted()) {
         reason = FREE_PAGE_FILTER_BLOCKED_REASON_PAGE_POISON;
     } else if (reason == FPF_NOT_BLOCKED && !gpa) {
         reason = FREE_PAGE_FILTER_BLOCKED_REASON_IOMMU;
@@ -606,10 +702,14 @@ bool free_page_filter_arm(bool gpa, bool poison)
         qatomic_set(&fpf.blocked, reason);
         fpf_tell_blocked(reason);
     }
+    if (!others) {
+        fpf_be_strict(reason);
+    }
 
     QEMU_LOCK_GUARD(&fpf.lock);
     /* A destination would wait for what stock hints took out of the bitmap. */
-    fpf.stock = reason != FPF_NOT_BLOCKED && !poison && !migrate_postcopy_ram();
+    fpf.stock = reason != FPF_NOT_BLOCKED && !migrate_postcopy_ram() &&
+                reason != FREE_PAGE_FILTER_BLOCKED_REASON_PAGE_POISON;
     if (reason != FPF_NOT_BLOCKED) {
         return fpf.stock;
     }
@@ -629,8 +729,10 @@ uint64_t free_page_filter_arm_for_report(uint32_t wait_first_ms,
 {
     FreePageFilterBlockedReason reason = fpf_find_blocked_reason();
 
-    fpf_set_blocked_reason(reason);
+    qatomic_set(&fpf.blocked, reason);
+    fpf_warn_blocked(reason);
     fpf_tell_blocked(reason);
+    fpf_be_strict(reason);
     if (reason != FPF_NOT_BLOCKED) {
         return 0;
     }
@@ -699,6 +801,7 @@ static void fpf_give_way(void)
 
 void free_page_filter_before_pages(void)
 {
+    fpf_fail_if_strict();
     if (free_page_filter_waits()) {
         fpf_give_way();
     }
@@ -715,6 +818,7 @@ uint64_t free_page_filter_pending_exact(uint64_t remaining)
 {
     uint64_t threshold = migrate_get_current()->threshold_size;
 
+    fpf_fail_if_strict();
     if (!fpf.users || fpf.last_round || !remaining ||
         remaining >= FPF_NEAR * threshold) {
         return remaining;
@@ -853,6 +957,7 @@ void free_page_filter_setup(void)
     }
     fpf.told_on = false;
     fpf.told_blocked = FPF_NOT_BLOCKED;
+    qatomic_set(&fpf.failed, FPF_NOT_BLOCKED);
     fpf.nr_rounds = 0;
     fpf.setup_time = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
     stat64_set(&fpf.epochs, 0);
@@ -866,9 +971,11 @@ void free_page_filter_setup(void)
     stat64_set(&fpf.confirmed_pages, 0);
     stat64_set(&fpf.dropped_pages, 0);
     free_page_dropped_setup();
-    if (fpf.users) {
-        fpf_set_blocked_reason(fpf_find_blocked_reason());
+    qatomic_set(&fpf.blocked, fpf_find_blocked_reason());
+    if (fpf.users || free_page_filter_wanted()) {
+        fpf_warn_blocked(fpf.blocked);
         fpf_tell_blocked(fpf.blocked);
+        fpf_be_strict(fpf.blocked);
     }
 }
 
@@ -915,7 +1022,8 @@ static int fpf_check_incoming(RAMBlock *rb, void *opaque)
 bool free_page_filter_incoming(Error **errp)
 {
     /* A snapshot that is loaded into a running machine has all pages. */
-    return !fpf.users || !runstate_check(RUN_STATE_INMIGRATE) ||
+    return !(fpf.users || free_page_filter_wanted()) ||
+           !runstate_check(RUN_STATE_INMIGRATE) ||
            !foreach_not_ignored_block(fpf_check_incoming, errp);
 }
 
@@ -943,7 +1051,7 @@ FreePageFilterInfo *free_page_filter_info(void)
     const FPFTotals now = fpf_totals();
     FreePageFilterInfo *info;
 
-    if (!fpf.users) {
+    if (!fpf.users && !free_page_filter_wanted()) {
         return NULL;
     }
 

@@ -33,6 +33,8 @@ WRITTEN = 0x10000  # the first of these pages
 WRITTEN_PAGES = 128
 SIGNATURE = 0x55AA
 ENDED = ("completed", "failed", "cancelled")
+FILTER = "free-page-filter"
+STRICT = "free-page-filter-strict"
 REPORT = {"qom_type": "free-page-agent", "id": "report0", "chardev": "agent"}
 EVENTS = ("migration_request_pass", "migrate_pending_exact", "migration_thread_low_pending")
 
@@ -56,7 +58,8 @@ def boot_sector() -> bytes:
 
 
 class Bare:
-    """One of them, with KVM. Its directory is made; there may be an agent at its path "agent"."""
+    """One of them, with KVM, whose migrations filter. Its directory is made; there may be an agent at its path
+    "agent"."""
 
     def __init__(self, qemu: Path, directory: Path, *arguments: str) -> None:
         directory.mkdir(exist_ok=True)
@@ -80,6 +83,12 @@ class Bare:
             self.qmp = Qmp(str(directory / "qmp"))
         except OSError as error:
             raise LabError(f"QEMU did not start: {error}; {self.said()}") from error
+        self.set(**{FILTER: True})
+
+    def set(self, **capabilities: bool) -> None:
+        """Set capabilities of the next migration."""
+        self.qmp.execute("migrate-set-capabilities", capabilities=[
+            {"capability": name, "state": state} for name, state in capabilities.items()])
 
     def alive(self) -> bool:
         """Whether QEMU runs."""

@@ -99,6 +99,10 @@ class Guest:
         """Whether its agent is asked for reports."""
         return self.mode in REPORT_MODES or any(feature.reports for feature in self.features)
 
+    def filters(self) -> bool:
+        """Whether its migrations have the capability that switches the filter on."""
+        return self.mode in FILTER_MODES or self.reports()
+
     def append(self) -> str:
         """Words for the kernel's command line."""
         words = [f"lab_workload={self.workload}", *(feature.append for feature in self.features)]

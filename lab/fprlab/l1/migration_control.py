@@ -18,12 +18,30 @@ MAX_ROUNDS = 1000
 SECONDS_BETWEEN_NOTES = 5.0
 
 
-def configure(machine: GuestQemu, run: Run) -> None:
+FILTER = [{"capability": "free-page-filter", "state": True}]
+
+
+def switch_filter_on(machine: GuestQemu, run: Run, incoming: bool) -> None:
+    """Set the filter's capability. The source refuses it where there is no filter, and says why; a destination may
+    take it all the same."""
+    try:
+        machine.qmp.execute("migrate-set-capabilities", capabilities=FILTER)
+    except LabError as error:
+        if not run.refused() or run.refused() not in str(error):
+            raise
+    else:
+        if run.refused() and not incoming:
+            raise LabError(f"QEMU set the filter's capability, and was to say: {run.refused()}")
+
+
+def configure(machine: GuestQemu, run: Run, incoming: bool = False) -> None:
     """All that both ends must agree on, and the cap, or one that does not matter. What
     an earlier migration had set is undone."""
     wanted = {name for feature in run.features for name in feature.capabilities}
     machine.qmp.execute("migrate-set-capabilities", capabilities=[
         {"capability": name, "state": name in wanted} for name in wanted.union(CAPABILITIES)])
+    if run.guest().filters():
+        switch_filter_on(machine, run, incoming)
     parameters = {name: value for feature in run.features for name, value in feature.parameters.items()}
     machine.qmp.execute("migrate-set-parameters", **{"max-bandwidth": run.bandwidth or UNLIMITED, **parameters})
 
@@ -49,8 +67,8 @@ def uri_of(run: Run, directory: Path) -> str:
 
 def start_migration(source: GuestQemu, destination: GuestQemu, run: Run, uri: str) -> None:
     """Begin on both ends; a file is not read before it is complete."""
-    for machine in (source, destination):
-        configure(machine, run)
+    configure(source, run)
+    configure(destination, run, incoming=True)
     if not through_file(run):
         destination.qmp.execute("migrate-incoming", uri=uri)
     if run.runs_on():

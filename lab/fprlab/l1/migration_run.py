@@ -8,6 +8,9 @@ from .features.feature import Feature, Postcopy
 from .guest_qemu import Guest
 
 
+NOT_SET = "the migration capability free-page-filter is not set"
+
+
 @dataclasses.dataclass(frozen=True)
 class Run:
     """The choices of one migration."""
@@ -29,7 +32,15 @@ class Run:
 
     def blocked(self) -> str:
         """Why the filter has to be off, if it has to."""
+        if self.refused():
+            return NOT_SET
         return next((feature.blocked for feature in self.features if feature.blocked), "")
+
+    def refused(self) -> str:
+        """What QEMU says when the filter's capability is set on the source, if it has to refuse that."""
+        if self.expect_stock:
+            return "the kernel has no free page filter"
+        return next((feature.refused for feature in self.features if feature.refused), "")
 
     def postcopy(self) -> Optional[Postcopy]:
         """How it goes over to postcopy, if it does."""

@@ -48,5 +48,5 @@ def migrate_and_stay(run: Run, settings: QemuSettings, directory: Path, show: Ca
         check_consoles([source, destination])
         stage.enter("verified")
     return {"workload": run.workload, "mode": run.mode, "repeat": run.repeat, "verified": True,
-            "verified_pages": [check.pages for check in checks], "blocked": counters["blocked-text"],
+            "verified_pages": [check.pages for check in checks], "blocked": run.refused() or counters["blocked-text"],
             "features": [feature.name for feature in run.features]}

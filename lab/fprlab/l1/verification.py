@@ -30,7 +30,7 @@ def compare_block(run: Run, source: GuestQemu, left: GuestRam, right: GuestRam, 
     differing = differing_pages(left, right)
     if clock // PAGE in differing and differs_in_wall_clock_only(left, right, clock):
         differing.remove(clock // PAGE)
-    stock_hints = run.mode == "hint" or run.mode == "filter-hint" and bool(run.expect_stock or run.blocked())
+    stock_hints = run.mode == "hint" or run.mode == "filter-hint" and bool(run.blocked())
     if differing and not stock_hints:
         dropped: set[int] = set()
         if run.mode in FILTER_MODES:

@@ -2,8 +2,9 @@
 /*
  * Free page hints and reports that go through KVM's free page filter
  *
- * Every function does nothing unless a device has called
- * free_page_filter_enable().
+ * The migration capability free-page-filter switches it on.  Unless that is set
+ * and a device or object has called free_page_filter_enable(), no function does
+ * anything that QEMU does not do without the filter.
  */
 
 #ifndef MIGRATION_FREE_PAGE_FILTER_H
@@ -14,13 +15,19 @@
 #include "qapi/qapi-types-free-page-filter.h"
 #include "system/kvm_fpr.h"
 
+/**
+ * free_page_filter_wanted: whether the capability free-page-filter is set
+ *
+ * It does not change while a migration goes on.
+ */
+bool free_page_filter_wanted(void);
+
 /* For the device that receives hints */
 
 /**
  * free_page_filter_enable: one more device or object uses the filter
  *
- * Warns if this machine cannot use the filter.  Called with the BQL held,
- * before it calls any of the others.
+ * Called with the BQL held, before it calls any of the others.
  */
 void free_page_filter_enable(void);
 
@@ -37,7 +44,8 @@ void free_page_filter_disable(void);
  * @poison: whether the guest relies on what free pages hold
  *
  * Called with the BQL held and the guest running.  Returns false if the guest
- * must not be asked.
+ * must not be asked.  Where the filter is off it may be asked, for hints that
+ * are used as without the filter.
  */
 bool free_page_filter_arm(bool gpa, bool poison);
 
@@ -117,10 +125,29 @@ int64_t free_page_filter_report_done(uint64_t epoch, bool complete);
  */
 void free_page_filter_hurry(bool hurry);
 
+/* For the migration's settings */
+
+/**
+ * free_page_filter_check_caps: whether the filter can be used with capabilities
+ * @old_caps: those that are set, an array of MIGRATION_CAPABILITY__MAX
+ * @new_caps: those that are to be set
+ * @errp: receives why not
+ *
+ * Refuses what can be known before a migration to keep the filter off: other
+ * capabilities, and the machine that sets its own at run time.  What is known
+ * later becomes a blocked reason, or with free-page-filter-strict lets the
+ * migration fail.  Called with the BQL held.  Returns true if they go together.
+ */
+bool free_page_filter_check_caps(const bool *old_caps, const bool *new_caps,
+                                 Error **errp);
+
 /* For the migration of RAM; called with the BQL held, but where it says so */
 
 /**
  * free_page_filter_setup: a migration begins
+ *
+ * Warns if the filter is off though something could use it, or though its
+ * capability is set; with free-page-filter-strict that lets the migration fail.
  */
 void free_page_filter_setup(void);
 
@@ -128,9 +155,9 @@ void free_page_filter_setup(void);
  * free_page_filter_incoming: whether this machine may receive a migration
  *
  * A page that the source drops, and has not sent before, shows what the memory
- * held here.  The source does not tell that it filters, but both ends are
- * mostly configured alike.  So this looks whether this machine has users of the
- * filter.
+ * held here.  The source does not tell that it filters, so the capability is to
+ * be set on both ends.  In case that was forgotten, this also looks whether the
+ * machine has users of the filter, for both ends are mostly started alike.
  *
  * Returns false, with an error, if some of its memory is a file that had
  * content.
@@ -157,9 +184,10 @@ void free_page_filter_end_epoch(void);
  *
  * A page that is sent and reported free later need not have been sent.  So this
  * waits for the first report, the first time in a migration, and always for
- * hints and reports that came and are not yet used.  Called by the migration
- * thread without the BQL, which the device needs that brings the report, and
- * without the bitmap's lock.
+ * hints and reports that came and are not yet used.  Where the filter is off
+ * and free-page-filter-strict is set, the migration gets an error.  Called by
+ * the migration thread without the BQL, which the device needs that brings the
+ * report, and without the bitmap's lock.
  */
 void free_page_filter_before_pages(void);
 
@@ -199,7 +227,7 @@ uint64_t free_page_filter_pending_exact(uint64_t remaining);
  * free_page_filter_info: the filter's part of query-migrate
  *
  * Called with the BQL held.
- * Returns NULL if no device has the filter on.
+ * Returns NULL without users of the filter, unless the capability is set.
  */
 FreePageFilterInfo *free_page_filter_info(void);
 void hmp_info_free_page_filter(Monitor *mon, const FreePageFilterInfo *info);

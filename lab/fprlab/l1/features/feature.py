@@ -83,7 +83,8 @@ class Feature:
     during: Callable[[Qmp], None] = nothing  # with the source's monitor, when it has begun
     loaded: Callable[[Ends], str] = found_nothing  # when the destination has all and stands still
     reports: bool = False  # the guest's agent is asked for reports, whatever the mode
-    blocked: str = ""  # why there is no filter with it
+    blocked: str = ""  # why there is no filter with it, though it is switched on
+    refused: str = ""  # what QEMU says when the filter is to be switched on at the source, if it refuses that
     snapshot: bool = False  # the guest goes on at the source, from where the destination begins
     early: bool = False  # the migration begins when the guest has hardly begun to boot
     cancelled: bool = False  # the migration is cancelled, once the filter has been looked at

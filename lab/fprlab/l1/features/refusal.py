@@ -4,13 +4,14 @@ feature.py."""
 
 from .feature import Feature
 
-CAPABILITY = "the migration capability {} is set"
+NOT_COMPATIBLE = "Capability 'free-page-filter' is not compatible with capability '{}'"
 
 REFUSAL_FEATURES = {feature.name: feature for feature in (
-    Feature("dirty-ring", accel=",dirty-ring-size=4096", blocked="KVM's dirty ring is in use"),
+    Feature("dirty-ring", accel=",dirty-ring-size=4096",
+            refused="Capability 'free-page-filter' cannot be set: KVM's dirty ring is in use"),
     Feature("background-snapshot", capabilities=("background-snapshot",), file=True, snapshot=True,
-            blocked=CAPABILITY.format("background-snapshot")),
+            refused=NOT_COMPATIBLE.format("background-snapshot")),
     # Slow, so that it can be cancelled: what would come next are checkpoints without end.
     Feature("x-colo", capabilities=("x-colo",), parameters={"max-bandwidth": 8 << 20}, cancelled=True,
-            blocked=CAPABILITY.format("x-colo")),
+            refused=NOT_COMPATIBLE.format("x-colo")),
 )}
