@@ -95,6 +95,7 @@ static struct world {
 	unsigned int nr_dropped;
 } world;
 
+struct MigrationStats mig_stats;
 static FreePageAgent object;
 AddressSpace address_space_memory;
 static MachineState machine;
@@ -305,6 +306,11 @@ int64_t qemu_clock_get_ms(int clock)
 uint64_t ram_bytes_remaining(void)
 {
 	return world.little_left ? THRESHOLD - 1 : THRESHOLD + 1;
+}
+
+uint64_t migration_transferred_bytes(void)
+{
+	return (uint64_t)world.now_ms;
 }
 
 void migration_request_pass(int64_t ms)
@@ -599,6 +605,21 @@ static void feed(struct input *input, bool mended)
 	free(data);
 }
 
+/* A period is judged once, when the next one ends, and has no more pages than were found in it. */
+static void end_period(uint64_t found)
+{
+	static uint64_t before;
+	uint64_t pages = found, begin = (uint64_t)world.now_ms - 1000;
+	int64_t begin_ms = world.now_ms - 1000;
+	bool armed = stat64_get(&fpf.epochs), judged = armed && fpf.period.ms;
+
+	free_page_filter_end_period(&pages, &begin, &begin_ms, world.now_ms);
+	MUST(armed || pages == found);
+	MUST(!armed || pages <= (judged ? before : 0));
+	MUST(world.now_ms - begin_ms == 1000 && begin == (uint64_t)begin_ms);
+	before = found;
+}
+
 static void sync_bitmap(struct input *input)
 {
 	uint64_t how = input_number(input, 1);
@@ -612,6 +633,7 @@ static void sync_bitmap(struct input *input)
 	} else {
 		free_page_filter_begin_round();
 		world.nr_syncs++;
+		end_period(how);
 	}
 	if (how == 0xfe)
 		data.reason = PRECOPY_NOTIFY_SETUP;

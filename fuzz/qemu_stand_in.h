@@ -122,6 +122,10 @@ typedef struct { uint64_t value; } Stat64;
 #define stat64_set(s, n)		((void)((s)->value = (n)))
 #define stat64_add(s, n)		((void)((s)->value += (n)))
 
+/* What the migration counts */
+extern struct MigrationStats { Stat64 dirty_bytes_last_sync, dirty_pages_rate, dirty_sync_count; } mig_stats;
+uint64_t migration_transferred_bytes(void);
+
 /* Bitmaps */
 
 #define BITS_PER_LONG			64

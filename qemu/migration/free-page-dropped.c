@@ -46,7 +46,7 @@ void free_page_dropped_switch(RAMBlock *rb)
     if (!rb->dropped || !has_larger_pages(rb)) {
         return;
     }
-    /* The caller adds what else the block's pages have: none is sent in part. */
+    /* The caller adds the rest of each page: none is sent in part. */
     for (start = find_first_bit(rb->dropped, npages); start < npages;
          start = find_next_bit(rb->dropped, npages, end)) {
         end = find_next_zero_bit(rb->dropped, npages, start);

@@ -73,6 +73,7 @@
 #include "migration/free-page-filter.h"
 #include "migration/misc.h"
 #include "migration.h"
+#include "migration-stats.h"
 #include "system/kvm_fpr.h"
 #include "system/runstate.h"
 #include "options.h"
@@ -140,6 +141,15 @@ typedef struct FPFTotals {
     uint64_t waited_ms;
 } FPFTotals;
 
+/* What bitmap syncs found in a period, and how much was sent in it */
+typedef struct FPFPeriod {
+    uint64_t dirty_pages;
+    uint64_t bytes;
+    int64_t ms;
+    /* How many pages had been dropped when the sync began that ended it */
+    uint64_t dropped_pages;
+} FPFPeriod;
+
 static struct {
     /*
      * How many devices and objects use the filter.  Written with the BQL
@@ -196,6 +206,8 @@ static struct {
     FreePageFilterBlockedReason told_blocked;
     uint64_t nr_rounds;
     FPFTotals rounds[FPF_MAX_ROUNDS];
+    /* The same: the last period, which is judged when the next one ends */
+    FPFPeriod period;
 
     /*
      * Atomic: why the migration thread has to let the migration fail,
@@ -503,6 +515,11 @@ static void fpf_drop(void *host, const unsigned long *confirmed,
         dropped = fpf_drop_whole(rb, offset, confirmed, npages);
     }
     stat64_add(&fpf.dropped_pages, dropped);
+    /*
+     * What the last sync left is what a stopped guest is expected to wait for.
+     * All that is dropped is part of it, for only a sync adds to the bitmap.
+     */
+    stat64_add(&mig_stats.dirty_bytes_last_sync, -(dropped << page_bits));
 }
 
 /*
@@ -959,6 +976,7 @@ void free_page_filter_setup(void)
     fpf.told_blocked = FPF_NOT_BLOCKED;
     qatomic_set(&fpf.failed, FPF_NOT_BLOCKED);
     fpf.nr_rounds = 0;
+    fpf.period = (FPFPeriod) {};
     fpf.setup_time = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
     stat64_set(&fpf.epochs, 0);
     stat64_set(&fpf.asked, 0);
@@ -994,6 +1012,36 @@ void free_page_filter_begin_round(void)
 {
     free_page_filter_end_epoch();
     fpf.rounds[fpf.nr_rounds++ % FPF_MAX_ROUNDS] = fpf_totals();
+}
+
+void free_page_filter_end_period(uint64_t *dirty_pages, uint64_t *bytes_begin,
+                                 int64_t *begin_ms, int64_t now_ms)
+{
+    const FPFPeriod last = fpf.period;
+    const uint64_t bytes = migration_transferred_bytes();
+    uint64_t dropped;
+
+    if (!stat64_get(&fpf.epochs)) {
+        return;
+    }
+
+    /* The sync that is just over ended the epoch: nothing was dropped since. */
+    dropped = stat64_get(&fpf.dropped_pages);
+    fpf.period = (FPFPeriod) {
+        .dirty_pages = *dirty_pages,
+        .bytes = bytes - *bytes_begin,
+        .ms = now_ms - *begin_ms,
+        .dropped_pages = dropped,
+    };
+    if (!last.ms) {
+        /* What this one found may all be free. */
+        *dirty_pages = 0;
+        return;
+    }
+    dropped -= last.dropped_pages;
+    *dirty_pages = last.dirty_pages - MIN(dropped, last.dirty_pages);
+    *bytes_begin = bytes - last.bytes;
+    *begin_ms = now_ms - last.ms;
 }
 
 void free_page_filter_end_epoch(void)

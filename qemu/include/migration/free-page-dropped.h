@@ -30,8 +30,8 @@
  *
  * Locking: all of this is called with the bitmap locked (ram_bitmap_trylock(),
  * RAMState.bitmap_mutex), but free_page_dropped_take(), which changes bits
- * atomically, and free_page_dropped_recover(), while nothing is sent.  After the
- * switch nothing is called but these two and free_page_dropped_request().
+ * atomically, and free_page_dropped_recover(), while nothing is sent.  Nothing
+ * but these two and free_page_dropped_request() is called after the switch.
  */
 
 #ifndef MIGRATION_FREE_PAGE_DROPPED_H
