@@ -6,7 +6,6 @@ import functools
 import operator
 import socket
 import statistics
-from pathlib import Path
 
 from ..common import wire
 from .agents.relay import receive_report
