@@ -769,9 +769,9 @@ void qapi_event_send_free_page_filter(FreePageFilterState state, bool has_blocke
 	case FREE_PAGE_FILTER_STATE_BLOCKED:
 		MUST(!agent && blocked_reason == fpf.blocked);
 		MUST(world.told != state || world.told_reason != blocked_reason);
-		/* What keeps the balloon out keeps no object out. */
+		/* What keeps the balloon out keeps no object out that is there. */
 		MUST(blocked_reason != FREE_PAGE_FILTER_BLOCKED_REASON_PAGE_POISON ||
-		     !stat64_get(&fpf.asked));
+		     !stat64_get(&fpf.asked) || world.no_object);
 		MUST(world.off == (blocked_reason == FREE_PAGE_FILTER_BLOCKED_REASON_CAPABILITY));
 		world.told = state;
 		world.told_reason = blocked_reason;

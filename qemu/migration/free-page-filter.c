@@ -708,14 +708,14 @@ bool free_page_filter_arm(bool gpa, bool poison)
     /* What keeps this device out keeps no object out. */
     bool others = reason == FPF_NOT_BLOCKED && fpf.users > 1;
 
-    if (poison && free_page_filter_wanted()) {
+    if (reason == FPF_NOT_BLOCKED && poison) {
         reason = FREE_PAGE_FILTER_BLOCKED_REASON_PAGE_POISON;
     } else if (reason == FPF_NOT_BLOCKED && !gpa) {
         reason = FREE_PAGE_FILTER_BLOCKED_REASON_IOMMU;
     }
     fpf_warn_blocked(reason);
     /* Where an agent is asked the filter is on, whatever keeps a device out. */
-    if (!stat64_get(&fpf.asked)) {
+    if (!others || !stat64_get(&fpf.asked)) {
         qatomic_set(&fpf.blocked, reason);
         fpf_tell_blocked(reason);
     }
@@ -726,7 +726,7 @@ bool free_page_filter_arm(bool gpa, bool poison)
     QEMU_LOCK_GUARD(&fpf.lock);
     /* A destination would wait for what stock hints took out of the bitmap. */
     fpf.stock = reason != FPF_NOT_BLOCKED && !migrate_postcopy_ram() &&
-                reason != FREE_PAGE_FILTER_BLOCKED_REASON_PAGE_POISON;
+                !(poison && free_page_filter_wanted());
     if (reason != FPF_NOT_BLOCKED) {
         return fpf.stock;
     }
