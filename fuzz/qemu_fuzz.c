@@ -5,32 +5,43 @@
  * the input makes do anything.
  *
  * What must hold: KVM gets, in the current epoch alone and with the bitmap locked, pages
- * that the guest named in it, and all of them once a report was right to its end; what is
- * dropped lies within a block; the guest sees whole requests and nothing else; no wait is
- * longer than asked for, and none holds a lock; management is told of changes, and of nothing
- * else, and what is counted by rounds adds up; without the capability there is no epoch, no
- * request in a migration and no wait, and a migration fails by the filter only where it is strict.
+ * that the guest named in it, and all of them once a report was right to its end; an agent's
+ * thread arms without any lock, with candidates just those of the last answer, and an epoch
+ * that a sync overtook is none; what is dropped lies within a block; the guest sees whole
+ * requests and nothing else; no wait is longer than asked for, and none holds a lock;
+ * management is told of changes, and of nothing else, and what is counted by rounds adds up;
+ * without the capability there is no epoch, no request in a migration and no wait, and a migration
+ * fails by the filter only where it is strict.
  */
 #include "qemu_stand_in.h"
 
 #include "mend.h"
 #include "reference.h"
 
+#include "../qemu/migration/free-page-candidates.c"
 #include "../qemu/migration/free-page-filter.c"
 
 static bool checked_report(uint64_t epoch, hwaddr gpa, const unsigned long *free_pages,
 			   unsigned long npages);
-static int64_t checked_done(uint64_t epoch, bool complete);
+static int64_t checked_done(uint64_t round, bool complete);
+static bool checked_begin(FreePageCandidates *candidates);
+static void checked_add(FreePageCandidates *candidates, uint64_t first, uint64_t npages,
+			const unsigned long *bits);
 
 #define free_page_filter_report(...)		checked_report(__VA_ARGS__)
 #define free_page_filter_report_done(...)	checked_done(__VA_ARGS__)
+#define free_page_candidates_begin(...)		checked_begin(__VA_ARGS__)
+#define free_page_candidates_add(...)		checked_add(__VA_ARGS__)
 #include "../qemu/migration/free-page-budget.c"
 #include "../qemu/migration/free-page-agent.c"
 #undef free_page_filter_report
 #undef free_page_filter_report_done
+#undef free_page_candidates_begin
+#undef free_page_candidates_add
 
 #define WINDOW_PAGES	(FPF_WINDOW_SIZE >> HOST_PAGE_SHIFT)
 #define MAX_NAMED	64
+#define MAX_CHUNKS	256
 #define WAIT_MS		300
 #define THRESHOLD	(1 << 20)	/* bytes, as little as lets the guest be stopped */
 
@@ -53,8 +64,17 @@ enum op {
 
 #define NOTHING_TOLD	FREE_PAGE_FILTER_STATE__MAX
 
-/* What can happen while a report waits for the bitmap: its lock is not held. */
+/* What can happen while a report waits for the bitmap, or KVM arms: the filter's lock is not held. */
 enum { NOTHING, EPOCH_ENDS, NEXT_EPOCH, HURRY, NR_MEANWHILE };
+
+/* Where the guest has memory, and what it spans. */
+#define RAM_END			(64 * GiB)
+
+/* Part of an answer that was asked for before an epoch */
+struct chunk {
+	uint64_t first, npages;
+	unsigned long bits[WIRE_CHUNK_PAGES / BITS_PER_LONG];
+};
 
 /* Pages that the guest named in this epoch. */
 struct named {
@@ -67,13 +87,14 @@ struct named {
 static struct world {
 	/* Settings, from the input */
 	bool not_running, closed, arm_fails, set_fails, blocked, cancelled, opaque_blocks;
-	bool little_left;
+	bool little_left, much_dirty;
 	bool off, strict;	/* the capabilities, which a migration keeps */
 	uint8_t write_limit;
 	uint8_t old_files;	/* which blocks are files that had content */
 	uint8_t confirms;	/* which pages KVM confirms, a pattern of 8 */
 
 	uint64_t epoch, last_epoch;	/* KVM's */
+	bool bql, device;		/* it is held; the balloon's device arms */
 	int64_t now_ms, excluded_ms, pass_ms;
 	bool bitmap_locked;
 	bool incoming;
@@ -93,6 +114,8 @@ static struct world {
 	unsigned int nr_named;
 	struct named named[MAX_NAMED];
 	unsigned int nr_dropped;
+	unsigned int nr_chunks;
+	struct chunk chunks[MAX_CHUNKS];
 } world;
 
 struct MigrationStats mig_stats;
@@ -206,13 +229,15 @@ void iothread_stop(IOThread *thread)
 	MUST(fpf.hurry);
 }
 
-/* More than most inputs name: what the bound does is not looked at here. */
+/* With a hole that takes whole chunks: what is named there is no candidate. */
 void flatview_for_each_range(FlatView *view, flatview_cb *cb, void *opaque)
 {
-	const MemoryRegion region = { .ram_block = &world };
+	const MemoryRegion region = { .ram_block = &world }, device = {};
 
 	(void)view;
-	cb(0, 1ull << 52, &region, 0, opaque);
+	cb(0, 3 * GiB, &region, 0, opaque);
+	cb(3 * GiB, GiB, &device, 0, opaque);
+	cb(4 * GiB, RAM_END - 4 * GiB, &region, 0, opaque);
 }
 
 void iothread_destroy(IOThread *thread)
@@ -308,6 +333,16 @@ uint64_t ram_bytes_remaining(void)
 	return world.little_left ? THRESHOLD - 1 : THRESHOLD + 1;
 }
 
+uint64_t ram_bytes_total(void)
+{
+	return world.much_dirty ? THRESHOLD : 2 * FPF_FEW_DIRTY * THRESHOLD;
+}
+
+bool bql_locked(void)
+{
+	return world.bql;
+}
+
 uint64_t migration_transferred_bytes(void)
 {
 	return (uint64_t)world.now_ms;
@@ -338,6 +373,18 @@ void qemu_cond_wait(QemuCond *cond, QemuMutex *lock)
 	fpf.nr_flushed++;
 }
 
+/* The device has the BQL. */
+static bool device_arms(bool poison)
+{
+	bool armed, bql = world.bql;
+
+	world.bql = world.device = true;
+	armed = free_page_filter_arm(true, poison);
+	world.bql = bql;
+	world.device = false;
+	return armed;
+}
+
 /* What others do when they get the lock. */
 static void have_lock(QemuMutex *lock)
 {
@@ -354,9 +401,26 @@ static void have_lock(QemuMutex *lock)
 	} else {
 		free_page_filter_end_epoch();
 		if (meanwhile == NEXT_EPOCH)
-			free_page_filter_arm(true, false);
+			device_arms(false);
 	}
 	qemu_mutex_lock(lock);
+}
+
+/* What others do while an agent's thread is in KVM. */
+static void arm_meanwhile(void)
+{
+	uint8_t meanwhile = world.meanwhile;
+
+	if (!meanwhile)
+		return;
+	world.meanwhile = NOTHING;
+	/* In this round the device does not arm, or it would end the epoch that begins. */
+	if (meanwhile == HURRY)
+		MUST(device_arms(false) == fpf.stock);
+	else
+		free_page_filter_end_epoch();
+	if (meanwhile == NEXT_EPOCH)
+		device_arms(false);
 }
 
 /* It may end before its time. */
@@ -438,21 +502,70 @@ KVMFprBlocked kvm_fpr_blocked(void)
 	return world.blocked ? KVM_FPR_NO_KERNEL_SUPPORT : KVM_FPR_NOT_BLOCKED;
 }
 
-int kvm_fpr_arm(uint64_t *epoch)
+bool kvm_fpr_can_arm_candidates(void)
 {
-	MUST(!world.off && !world.epoch);
+	return true;
+}
+
+/* The last answer was right to its end, and what it named is what is tracked: where there is memory. */
+static void check_candidates(const KVMFprCandidates *candidates)
+{
+	uint64_t first = candidates->base >> HOST_PAGE_SHIFT, nr_found, nr_named = 0;
+	struct chunk *chunk;
+	unsigned long i;
+
+	MUST(object.decoder.status == WIRE_DONE && object.decoder.expect.tag == FPA_NO_EPOCH);
+	MUST(candidates->npages && first + candidates->npages <= RAM_END >> HOST_PAGE_SHIFT);
+	nr_found = (uint64_t)bitmap_count_one(candidates->bits, candidates->npages);
+	for (chunk = world.chunks; chunk < world.chunks + world.nr_chunks; chunk++) {
+		if (chunk->first >> 18 == 3)
+			continue;
+		for (i = find_first_bit(chunk->bits, chunk->npages); i < chunk->npages;
+		     i = find_next_bit(chunk->bits, chunk->npages, i + 1)) {
+			MUST(chunk->first + i - first < candidates->npages);
+			MUST(find_next_bit(candidates->bits, candidates->npages, chunk->first + i - first) ==
+			     chunk->first + i - first);
+			nr_named++;
+		}
+	}
+	MUST(nr_found == nr_named || world.nr_chunks == MAX_CHUNKS);
+}
+
+/* The device arms for its hints with the BQL, and the lock, for what follows must not be overtaken. */
+int kvm_fpr_arm(uint64_t *epoch, const KVMFprCandidates *candidates)
+{
+	bool device = world.device;
+	uint64_t mine;
+
+	*epoch = 0;
+	MUST(!world.off && !fpf.epoch && !object.lock.held && !world.bitmap_locked);
+	MUST(device ? !candidates && world.bql && fpf.lock.held : !world.bql && !fpf.lock.held);
+	MUST(device || candidates || !object.candidates.bits);
 	if (world.arm_fails)
 		return -5;
-	world.epoch = ++world.last_epoch;
+	if (candidates)
+		check_candidates(candidates);
+	world.epoch = 0;
+	mine = ++world.last_epoch;
+	if (!device)
+		arm_meanwhile();
+	/* Another one began meanwhile. */
+	if (mine != world.last_epoch) {
+		*epoch = candidates ? 0 : mine;
+		return candidates ? -ESTALE : 0;
+	}
+	world.epoch = mine;
 	world.nr_named = 0;
-	*epoch = world.epoch;
+	*epoch = mine;
 	return 0;
 }
 
+/* One that is over is no error. */
 void kvm_fpr_disarm(uint64_t epoch)
 {
-	MUST(epoch && epoch == world.epoch);
-	world.epoch = 0;
+	MUST(epoch);
+	if (epoch == world.epoch)
+		world.epoch = 0;
 }
 
 /* Takes @report's pages out of what was named; what is left over was never named. */
@@ -555,13 +668,13 @@ static bool checked_report(uint64_t epoch, hwaddr gpa, const unsigned long *free
 }
 
 /* All was handed over, and the wait for it is over. */
-static int64_t checked_done(uint64_t epoch, bool complete)
+static int64_t checked_done(uint64_t round, bool complete)
 {
-	int64_t won = free_page_filter_report_done(epoch, complete);
+	int64_t won = free_page_filter_report_done(round, complete);
 	unsigned int i;
 
-	MUST(epoch && !object.lock.held && won >= 0);
-	if (epoch != fpf.epoch)
+	MUST(round && !object.lock.held && won >= 0);
+	if (round != fpf.round || !fpf.epoch)
 		return won;
 	MUST(!fpf.nr_hints);
 	/* Who is in a hurry gives up what it cannot hand over: it is sent. */
@@ -570,6 +683,29 @@ static int64_t checked_done(uint64_t epoch, bool complete)
 	for (i = 0; i < world.nr_named; i++)
 		MUST(find_first_bit(world.named[i].bits, WIRE_CHUNK_PAGES) == WIRE_CHUNK_PAGES);
 	return won;
+}
+
+static bool checked_begin(FreePageCandidates *candidates)
+{
+	MUST(world.much_dirty && !world.bql);
+	world.nr_chunks = 0;
+	return free_page_candidates_begin(candidates);
+}
+
+/* Whatever the answer to a request of no epoch names */
+static void checked_add(FreePageCandidates *candidates, uint64_t first, uint64_t npages,
+			const unsigned long *bits)
+{
+	struct chunk *chunk = &world.chunks[world.nr_chunks];
+
+	MUST(object.round && !object.epoch && object.decoder.expect.tag == FPA_NO_EPOCH);
+	if (world.nr_chunks < MAX_CHUNKS) {
+		world.nr_chunks++;
+		chunk->first = first;
+		chunk->npages = npages;
+		memcpy(chunk->bits, bits, sizeof(chunk->bits));
+	}
+	free_page_candidates_add(candidates, first, npages, bits);
 }
 
 /* Ops */
@@ -627,8 +763,10 @@ static void sync_bitmap(struct input *input)
 
 	/* Rounds last for longer than it takes to have a budget again. */
 	world.now_ms += 1000;
+	world.bql = true;
 	/* Every sync ends the epoch. The object copes with one that does not, once it has asked. */
 	if (how == 0xff) {
+		world.bql = false;
 		work();
 	} else {
 		free_page_filter_begin_round();
@@ -638,8 +776,9 @@ static void sync_bitmap(struct input *input)
 	if (how == 0xfe)
 		data.reason = PRECOPY_NOTIFY_SETUP;
 	world.notifier->notify(world.notifier, &data, NULL);
+	world.bql = false;
 	/* Where the filter is off, a sync is none of the object's business. */
-	MUST(!world.off || (!object.migrating && !object.wanted_epoch));
+	MUST(!world.off || (!object.migrating && !object.wanted.round));
 	if (how != 0x40)
 		work();
 	MUST(!object.epoch || object.decoder.expect.tag == object.epoch);
@@ -658,6 +797,8 @@ static void set_up(struct input *input)
 	world.little_left = settings & 128;
 	world.write_limit = settings & 64 ? (uint8_t)input_number(input, 1) : 255;
 	world.confirms = (uint8_t)input_number(input, 1);
+	/* By the same byte, so that inputs of the corpus go on meaning what they did. */
+	world.much_dirty = !(world.confirms & 1);
 }
 
 static void hint(struct input *input)
@@ -670,7 +811,7 @@ static void hint(struct input *input)
 	 * As the balloon's device does, an epoch may begin here.  An odd size stands for a guest
 	 * that poisons its free pages.
 	 */
-	if (!free_page_filter_arm(true, size & 1) || fpf.stock) {
+	if (!device_arms(size & 1) || fpf.stock) {
 		/* Without the capability hints are what they are in stock QEMU, come what may. */
 		MUST(!world.off || (fpf.stock && !free_page_filter_hint(gpa, size)));
 		return;
@@ -729,18 +870,35 @@ static void wait_for_report(struct input *input)
 	MUST(world.now_ms - start == world.excluded_ms - excluded);
 }
 
-/* Only in an epoch that goes on, and not before the agent has answered and rested. */
+/*
+ * Only in an epoch that goes on, and not before the agent has answered and rested. Another epoch
+ * begins only if this one tracks a part of memory, and hints are of none before.
+ */
 static void ask_again(void)
 {
-	uint64_t epoch = world.epoch, asked = object.epoch;
+	uint64_t epoch = fpf.epoch;
+	bool again = fpf.partial && fpf.hint_epoch != epoch;
 
 	if (!object.again->pending)
 		return;
 	MUST(!object.expecting && object.again->expires_ms >= object.asked_ms + object.interval_ms);
+	MUST(!object.round && !object.epoch);
 	object.again->pending = false;
 	object.again->expired(object.again->opaque);
-	MUST(world.epoch == epoch);
-	MUST(object.epoch == asked || (!asked && epoch && object.epoch == epoch && !world.little_left));
+	MUST(!object.round || (epoch && !world.little_left));
+	MUST(!object.round || object.epoch == fpf.epoch || (again && object.candidates.bits));
+	MUST(fpf.epoch == epoch || again);
+}
+
+/* Of the device's, but not of an epoch in which it has armed: they may have been made before that. */
+static void hint_late(void)
+{
+	unsigned int before = fpf.nr_hints;
+
+	if (fpf.stock || !fpf.epoch || fpf.hint_epoch == fpf.epoch)
+		return;
+	free_page_filter_hint(GiB, 64 << HOST_PAGE_SHIFT);
+	MUST(fpf.nr_hints == before);
 }
 
 /* The agent owes an answer for too long, if the clock says so. */
@@ -874,7 +1032,9 @@ static void plug_object(void)
 
 static void unplug_object(void)
 {
+	world.bql = true;
 	fpa_finalize(OBJECT(&object));
+	world.bql = false;
 	MUST(!world.notifier);
 	/* The next object has its own port, and asks that again. */
 	world.requested = 0;
@@ -915,6 +1075,7 @@ static void end_migration(struct input *input)
 	free_page_filter_end_epoch();
 	work();
 	MUST(world.no_object || (!object.epoch && !object.again->pending));
+	MUST(world.no_object || (!object.round && !object.candidates.bits));
 	/* A peer that has just come is asked then, too. */
 	MUST(world.no_object || (!object.silent && (!object.silence->pending || object.owes)));
 	world.told_agent = NOTHING_TOLD;
@@ -987,6 +1148,7 @@ static void run_op(enum op op, struct input *input)
 		hint(input);
 		break;
 	case OP_FLUSH:
+		hint_late();
 		free_page_filter_flush();
 		break;
 	case OP_WAIT:
@@ -1016,7 +1178,7 @@ static void run_op(enum op op, struct input *input)
 	if (!world.no_object)
 		find_silence();
 	/* One object has asked once at most, and nobody keeps a lock. */
-	MUST(fpf.outstanding <= 1 && fpf.epoch == world.epoch);
+	MUST(fpf.outstanding <= 1 && fpf.epoch == world.epoch && !fpf.arming);
 	MUST(!object.lock.held && !fpf.lock.held && !world.bitmap_locked);
 }
 

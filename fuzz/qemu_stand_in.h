@@ -140,6 +140,8 @@ static inline unsigned long *bitmap_new(unsigned long nbits)
 	return calloc(DIV_ROUND_UP(nbits, BITS_PER_LONG), sizeof(unsigned long));
 }
 
+#define bitmap_try_new(nbits)		bitmap_new(nbits)
+
 /* The bits of word @i that lie in [@first, @end). */
 static inline unsigned long bits_of_word(unsigned long i, unsigned long first, unsigned long end)
 {
@@ -324,7 +326,7 @@ void qapi_event_send_free_page_filter(FreePageFilterState state, bool has_blocke
 
 #define trace_free_page_agent_end(...)		((void)0)
 #define trace_free_page_agent_ask(...)		((void)0)
-#define trace_free_page_filter_arm(epoch, ns, ret)	((void)(ns))
+#define trace_free_page_filter_arm(epoch, span, ns, ret)	((void)(ns))
 #define trace_free_page_filter_set(epoch, hints, filtered, confirmed, ret) ((void)(ret))
 #define trace_free_page_filter_drop(block, first, npages)	((void)(first), (void)(npages))
 #define trace_event_get_state_backends(event)	true
@@ -467,6 +469,7 @@ void precopy_add_notifier(NotifierWithReturn *n);
 void precopy_remove_notifier(NotifierWithReturn *n);
 bool phase_check(int phase);
 bool runstate_is_running(void);
+bool bql_locked(void);
 bool runstate_check(int state);
 bool migrate_postcopy_ram(void);
 bool migrate_ram_is_ignored(RAMBlock *rb);
@@ -479,6 +482,7 @@ void migration_exclude_from_bandwidth(int64_t ms);
 int64_t qemu_clock_get_ms(int clock);
 int64_t get_clock(void);
 uint64_t ram_bytes_remaining(void);
+uint64_t ram_bytes_total(void);
 RAMBlock *qemu_ram_block_from_host(void *host, bool round, ram_addr_t *offset);
 size_t qemu_ram_pagesize(RAMBlock *rb);
 

@@ -10,6 +10,10 @@
  * own that covers the tag, so each was made after ARM whatever becomes of the
  * rest.
  *
+ * Where much is dirty the agent is asked twice for each report: first with the
+ * tag 0, of no epoch, for candidates, then in an epoch that tracks nothing
+ * else, see free-page-candidates.h.
+ *
  * Where nobody answers, nothing is armed, asked or waited for.  That a socket
  * has a peer says nothing: QEMU has one for a port that nobody in the guest has
  * opened.  So each peer gets a request with the tag 0, of no epoch, which waits
@@ -34,7 +38,6 @@
 #include "qemu/lockable.h"
 #include "qemu/main-loop.h"
 #include "qemu/module.h"
-#include "qemu/rcu.h"
 #include "qemu/timer.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
@@ -43,6 +46,7 @@
 #include "hw/qdev-core.h"
 #include "qom/object_interfaces.h"
 #include "migration/free-page-budget.h"
+#include "migration/free-page-candidates.h"
 #include "migration/free-page-compat.h"
 #include "migration/free-page-filter.h"
 #include "migration/misc.h"
@@ -92,8 +96,8 @@ struct FreePageAgent {
 
     /* Protects what follows, for a few instructions at a time */
     QemuMutex lock;
-    /* For fpa_work(): the epoch for which the agent is to be asked, or 0 */
-    uint64_t wanted_epoch;
+    /* For fpa_work(): how the agent is to be asked after a sync */
+    FreePageAsk wanted;
     /* The same: the agent is to be asked whether it is there */
     bool probe;
     /* The same: the chardev has got another peer, or has lost its peer */
@@ -119,13 +123,18 @@ struct FreePageAgent {
     /* What is left of the last request */
     uint8_t request[WIRE_REQUEST_LEN];
     int request_left;
-    /* An answer is expected; when it was asked for, and whether after a sync */
+    /* An answer is expected */
     bool expecting;
+    struct wire_decoder decoder;
+    /* The round that a report is for, 0 if none is wanted */
+    uint64_t round;
+    /* When it was asked for first, and whether after a sync */
     int64_t asked_ms;
     bool after_sync;
-    /* The epoch whose report it is, 0 if it is of no use */
+    /* The epoch whose report is expected, 0 if what is named is no report */
     uint64_t epoch;
-    struct wire_decoder decoder;
+    /* Without an epoch: what is named before it begins */
+    FreePageCandidates candidates;
 };
 
 static int64_t fpa_now(void)
@@ -133,31 +142,14 @@ static int64_t fpa_now(void)
     return qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
 }
 
-/* flatview_cb */
-static bool fpa_find_end(Int128 start, Int128 len, const MemoryRegion *mr,
-                         hwaddr offset_in_region, void *opaque)
-{
-    uint64_t *end = opaque;
-
-    if (mr->ram_block && !mr->ram_device) {
-        *end = MAX(*end, int128_get64(int128_add(start, len)));
-    }
-    return false;
-}
-
 /* How many pages the guest's memory spans at most, holes and ROM included */
 static uint64_t fpa_max_pages(void)
 {
-    uint64_t end = 0;
-
     /* Who answers before there is memory is there, and names nothing. */
     if (!phase_check(PHASE_MACHINE_READY)) {
         return UINT64_MAX >> ctz64(qemu_real_host_page_size());
     }
-    RCU_READ_LOCK_GUARD();
-    flatview_for_each_range(address_space_to_flatview(&address_space_memory),
-                            fpa_find_end, &end);
-    return ROUND_UP(DIV_ROUND_UP(end, qemu_real_host_page_size()), 64);
+    return free_page_ram_span(NULL);
 }
 
 /* From now on, expect the answer to this request. */
@@ -171,7 +163,6 @@ static void fpa_expect(FreePageAgent *fpa, uint64_t epoch)
     };
 
     wire_decoder_init(&fpa->decoder, &expect);
-    fpa->asked_ms = fpa_now();
     fpa->epoch = epoch;
     fpa->expecting = true;
 }
@@ -197,13 +188,23 @@ static void fpa_is_silent(void *opaque)
     fpa_tell(opaque, true);
 }
 
-/* Give up the report that is expected, and ask for no other. */
+/* The report that was wanted has ended.  Returns what it won. */
+static int64_t fpa_done(FreePageAgent *fpa, bool complete)
+{
+    const uint64_t round = fpa->round;
+
+    fpa->round = 0;
+    fpa->epoch = 0;
+    free_page_candidates_end(&fpa->candidates);
+    return free_page_filter_report_done(round, complete);
+}
+
+/* Give up the report that is wanted, and ask for no other. */
 static void fpa_discard(FreePageAgent *fpa)
 {
     timer_del(fpa->again);
-    if (fpa->epoch) {
-        free_page_filter_report_done(fpa->epoch, false);
-        fpa->epoch = 0;
+    if (fpa->round) {
+        fpa_done(fpa, false);
     }
 }
 
@@ -217,11 +218,27 @@ static void fpa_rest(FreePageAgent *fpa)
     }
 }
 
+static void fpa_arm(FreePageAgent *fpa, const KVMFprCandidates *candidates);
+
+/* The report that was wanted has ended, and the guest has paid for it. */
+static void fpa_end_report(FreePageAgent *fpa, bool complete)
+{
+    const int64_t won = fpa_done(fpa, complete);
+
+    WITH_QEMU_LOCK_GUARD(&fpa->lock) {
+        free_page_budget_spend(&fpa->budget, fpa->after_sync,
+                               fpa_now() - fpa->asked_ms, won);
+    }
+    if (complete) {
+        fpa_rest(fpa);
+    }
+}
+
 /* The answer that was expected has ended. */
 static void fpa_end(FreePageAgent *fpa, enum wire_status status)
 {
     const uint64_t epoch = fpa->epoch;
-    int64_t won;
+    KVMFprCandidates candidates;
 
     trace_free_page_agent_end(epoch, wire_status_text(status),
                               fpa->decoder.nr_free);
@@ -240,18 +257,15 @@ static void fpa_end(FreePageAgent *fpa, enum wire_status status)
         timer_del(fpa->silence);
         fpa_tell(fpa, false);
     }
-    if (!epoch) {
+    if (!fpa->round) {
         return;
     }
 
-    fpa->epoch = 0;
-    won = free_page_filter_report_done(epoch, status == WIRE_DONE);
-    WITH_QEMU_LOCK_GUARD(&fpa->lock) {
-        free_page_budget_spend(&fpa->budget, fpa->after_sync,
-                               fpa_now() - fpa->asked_ms, won);
-    }
-    if (status == WIRE_DONE) {
-        fpa_rest(fpa);
+    if (!epoch && status == WIRE_DONE) {
+        candidates = free_page_candidates_get(&fpa->candidates);
+        fpa_arm(fpa, &candidates);
+    } else {
+        fpa_end_report(fpa, status == WIRE_DONE);
     }
 }
 
@@ -261,9 +275,18 @@ static int fpa_take_chunk(void *opaque, uint64_t first_pfn, uint32_t npages,
 {
     FreePageAgent *fpa = opaque;
 
-    return !free_page_filter_report(fpa->epoch,
-                                    first_pfn * qemu_real_host_page_size(),
-                                    (const unsigned long *)bits, npages);
+    if (fpa->epoch) {
+        return !free_page_filter_report(fpa->epoch,
+                                        first_pfn * qemu_real_host_page_size(),
+                                        (const unsigned long *)bits, npages);
+    }
+    /* Who answers is there, and nothing else was asked. */
+    if (!fpa->candidates.bits) {
+        return -1;
+    }
+    free_page_candidates_add(&fpa->candidates, first_pfn, npages,
+                             (const unsigned long *)bits);
+    return 0;
 }
 
 static int fpa_can_read(void *opaque)
@@ -339,6 +362,38 @@ static void fpa_ask(FreePageAgent *fpa, uint64_t epoch)
     trace_free_page_agent_ask(epoch);
 }
 
+/* Begin an epoch for the report that is wanted, and ask for it. */
+static void fpa_arm(FreePageAgent *fpa, const KVMFprCandidates *candidates)
+{
+    uint64_t epoch = free_page_filter_arm_for_report(fpa->round, candidates);
+
+    free_page_candidates_end(&fpa->candidates);
+    if (epoch) {
+        fpa_ask(fpa, epoch);
+    } else {
+        fpa_end_report(fpa, false);
+    }
+}
+
+/* Ask for a report, or for what has to come first. */
+static void fpa_begin_report(FreePageAgent *fpa, const FreePageAsk *how,
+                             bool after_sync)
+{
+    /* An earlier one, which is too late */
+    fpa_break_off(fpa);
+    fpa->round = how->round;
+    fpa->asked_ms = fpa_now();
+    fpa->after_sync = after_sync;
+    if (how->epoch) {
+        fpa_ask(fpa, how->epoch);
+    } else if (how->candidates &&
+               free_page_candidates_begin(&fpa->candidates)) {
+        fpa_ask(fpa, FPA_NO_EPOCH);
+    } else {
+        fpa_arm(fpa, NULL);
+    }
+}
+
 /* A peer that was asked nothing yet, or none */
 static void fpa_greet(FreePageAgent *fpa)
 {
@@ -357,15 +412,15 @@ static void fpa_work(void *opaque)
 {
     FreePageAgent *fpa = opaque;
     bool over, new_peer, probe, peer = qemu_chr_fe_backend_open(&fpa->chr);
-    uint64_t epoch;
+    FreePageAsk how;
 
     WITH_QEMU_LOCK_GUARD(&fpa->lock) {
         over = fpa->over;
         new_peer = fpa->new_peer;
         probe = fpa->probe;
-        epoch = fpa->wanted_epoch;
+        how = fpa->wanted;
         fpa->over = fpa->new_peer = fpa->probe = false;
-        fpa->wanted_epoch = 0;
+        fpa->wanted = (FreePageAsk) {};
     }
 
     if (over) {
@@ -376,12 +431,11 @@ static void fpa_work(void *opaque)
         fpa_greet(fpa);
         probe = true;
     }
-    if (epoch && !peer) {
+    if (how.round && !peer) {
         fpa_tell(fpa, true);
-        free_page_filter_report_done(epoch, false);
-    } else if (epoch) {
-        fpa_ask(fpa, epoch);
-        fpa->after_sync = true;
+        free_page_filter_report_done(how.round, false);
+    } else if (how.round) {
+        fpa_begin_report(fpa, &how, true);
     } else if (probe && peer) {
         fpa_ask(fpa, FPA_NO_EPOCH);
     }
@@ -391,21 +445,20 @@ static void fpa_work(void *opaque)
 static void fpa_ask_again(void *opaque)
 {
     FreePageAgent *fpa = opaque;
-    uint64_t epoch;
+    FreePageAsk how;
 
     if (!runstate_is_running()) {
         return;
     }
     WITH_QEMU_LOCK_GUARD(&fpa->lock) {
         /* A sync came just before the timer's turn, and it is asked then. */
-        if (fpa->wanted_epoch) {
+        if (fpa->wanted.round) {
             return;
         }
     }
-    epoch = free_page_filter_ask_again();
-    if (epoch) {
-        fpa_ask(fpa, epoch);
-        fpa->after_sync = false;
+    how = free_page_filter_ask_again();
+    if (how.round) {
+        fpa_begin_report(fpa, &how, false);
     }
 }
 
@@ -414,7 +467,7 @@ static void fpa_ask_after_sync(FreePageAgent *fpa)
 {
     bool ask, peer = qemu_chr_fe_backend_open(&fpa->chr);
     int64_t now = fpa_now();
-    uint64_t epoch = 0;
+    FreePageAsk how = {};
 
     if (!free_page_filter_wanted() || !runstate_is_running()) {
         return;
@@ -433,13 +486,13 @@ static void fpa_ask_after_sync(FreePageAgent *fpa)
         fpa_tell(fpa, true);
         return;
     }
-    /* The filter need not be armed if nobody is asked. */
+    /* Its thread arms the filter, which need not be if nobody is asked. */
     if (ask) {
-        epoch = free_page_filter_arm_for_report(fpa->wait_first_ms,
-                                                fpa->wait_last_ms);
+        how = free_page_filter_begin_report(fpa->wait_first_ms,
+                                            fpa->wait_last_ms);
     }
     WITH_QEMU_LOCK_GUARD(&fpa->lock) {
-        fpa->wanted_epoch = epoch;
+        fpa->wanted = how;
     }
     qemu_bh_schedule(fpa->work);
 }
@@ -451,7 +504,7 @@ static void fpa_migration_ended(FreePageAgent *fpa)
         fpa->migrating = false;
         fpa->silent = false;
         fpa->over = true;
-        fpa->wanted_epoch = 0;
+        fpa->wanted = (FreePageAsk) {};
     }
     qemu_bh_schedule(fpa->work);
 }
@@ -539,7 +592,7 @@ static void fpa_end_thread(FreePageAgent *fpa)
     free_page_filter_hurry(true);
     iothread_stop(fpa->iothread);
     fpa_discard(fpa);
-    fpa->epoch = fpa->wanted_epoch;
+    fpa->round = fpa->wanted.round;
     fpa_discard(fpa);
     free_page_filter_hurry(false);
 }

@@ -7,7 +7,7 @@
  * page was free at some instant, and KVM says which of the reported pages
  * nobody has written since the epoch began.
  *
- *   bitmap sync         free_page_filter_end_epoch()
+ *   bitmap sync         free_page_filter_begin_round() ends the epoch
  *   ARM                 free_page_filter_arm() begins an epoch, and so does
  *                       free_page_filter_arm_for_report(), whichever comes
  *                       first
@@ -19,7 +19,8 @@
  *   report              free_page_filter_report() does all that for a part of
  *                       a report that an agent in the guest has made after
  *                       ARM: the epoch's number was in the request.  An epoch
- *                       may have several, see free_page_filter_ask_again()
+ *                       may have several, and a round several epochs, see
+ *                       free_page_filter_ask_again()
  *
  * Why no write is lost:
  *
@@ -30,12 +31,27 @@
  *   RAMBlock.bmap, and a page can be dropped from there only in an epoch that
  *   began after the last sync.  Others that read the dirty log meanwhile
  *   (VGA, calc-dirty-rate) only add to ram_list.dirty_memory.
- * - The last sync, when the guest is stopped, ends the epoch like any other,
- *   and no epoch begins while the guest does not run.
+ * - A sync may come while KVM arms in an agent's thread.  Each sync makes a new
+ *   round, and whoever arms has the number of one, which nobody gets before its
+ *   sync is over.  An epoch is taken for that round or not at all.
+ * - The last sync, when the guest is stopped, ends the epoch like any other.
+ *   Numbers of its round are not given out, for the guest does not run.
+ * - Hints do not say to which epoch they belong, so they are used only in the
+ *   epoch that was there when the device armed, and with reports an epoch may
+ *   begin in the middle of a round.
  *
  * A confirmed page that stays in the bitmap is only sent for nothing.  So is a
  * hinted page that the guest has zeroed when its driver took it out of the
  * allocator (Linux with init_on_alloc=1): it was written after ARM.
+ *
+ * How the filter is armed.  KVM protects the pages that it is to track and that
+ * are in its dirty log: 44 instructions for a page of 4 KiB, all in one piece
+ * with slots_lock held, for which the next reading of the log waits.  The
+ * thread of an agent does it with none of our locks.  It tracks all pages where
+ * few are dirty, see fpf_wants_candidates(), else those that the guest named
+ * free just before.  For hints it is done with the BQL and the lock held, for
+ * the command id has to follow at once, and for all pages, for nothing is known
+ * of them.
  *
  * Lock order:
  *
@@ -59,6 +75,7 @@
 #include "qemu/bitmap.h"
 #include "qemu/error-report.h"
 #include "qemu/lockable.h"
+#include "qemu/main-loop.h"
 #include "qemu/stats64.h"
 #include "qemu/timer.h"
 #include "qemu/units.h"
@@ -102,6 +119,22 @@
 
 /* How soon SET tries again to lock the bitmap */
 #define FPF_TRY_MS 5
+
+/*
+ * An agent is asked for candidates first where more of the memory is dirty than
+ * one part in so many.  Arming without takes 44 instructions for each dirty
+ * page, and a live one among them that is written before it is sent faults once
+ * more, which takes the guest 1,900.  To be asked takes the guest and us about
+ * 10 for each page that there is.  With one part in 16 dirty both come to the
+ * same where one dirty page in 16 is such a live one.
+ */
+#define FPF_FEW_DIRTY 16
+
+/*
+ * Nor without candidates where more is dirty than so much: 12 million
+ * instructions in one piece, for pages of 4 KiB.
+ */
+#define FPF_MAX_DIRTY (1 * GiB)
 
 /* How many rounds are remembered for query-migrate */
 #define FPF_MAX_ROUNDS 32
@@ -160,6 +193,10 @@ static struct {
     /* Protects what follows, up to the counters */
     QemuMutex lock;
     QemuCond report_done;
+    /* Changes when a bitmap sync begins; not 0 in a migration */
+    uint64_t round;
+    /* The round for which KVM arms at the moment, without the lock, or 0 */
+    uint64_t arming;
     /* Reports that were asked for in this epoch and have not ended */
     unsigned int outstanding;
     /* When the last one of them was asked for */
@@ -175,6 +212,10 @@ static struct {
     bool stock;
     /* 0: no epoch, hints are ignored */
     uint64_t epoch;
+    /* Only pages that were named before it can be confirmed in this epoch. */
+    bool partial;
+    /* The epoch in which the device's hints are used */
+    uint64_t hint_epoch;
     unsigned int nr_hints;
     KVMFprReport report;
 
@@ -185,6 +226,9 @@ static struct {
     unsigned int nr_flushed;
     /* Nobody waits for the bitmap_mutex, see free_page_filter_hurry() */
     bool hurry;
+    /* What was told of this migration */
+    bool told_on;
+    FreePageFilterBlockedReason told_blocked;
     /*
      * How many wait for the bitmap_mutex, or have it, for SET.  Atomic,
      * written with the lock held.
@@ -199,11 +243,9 @@ static struct {
     bool last_round;
 
     /*
-     * Written with the BQL held: what was told of this migration, and the
-     * totals at the beginnings of its last rounds, of which there were so many.
+     * Written with the BQL held: the totals at the beginnings of the last
+     * rounds of a migration, and how many rounds it had.
      */
-    bool told_on;
-    FreePageFilterBlockedReason told_blocked;
     uint64_t nr_rounds;
     FPFTotals rounds[FPF_MAX_ROUNDS];
     /* The same: the last period, which is judged when the next one ends */
@@ -360,7 +402,7 @@ static void fpf_warn_blocked(FreePageFilterBlockedReason reason)
     }
 }
 
-/* Called with the BQL held: every change in a migration is told. */
+/* Called with the lock held: every change in a migration is told. */
 static void fpf_tell_blocked(FreePageFilterBlockedReason reason)
 {
     if (reason != FPF_NOT_BLOCKED && reason != fpf.told_blocked) {
@@ -426,13 +468,20 @@ static void fpf_forget_hints(void)
 }
 
 /* Called with the lock held */
-static void fpf_end_epoch(void)
+static void fpf_disarm(void)
 {
     fpf_forget_hints();
     if (fpf.epoch) {
         kvm_fpr_disarm(fpf.epoch);
         fpf.epoch = 0;
     }
+}
+
+/* Called with the lock held.  What KVM arms now, without it, comes too late. */
+static void fpf_end_round(void)
+{
+    fpf_disarm();
+    fpf.round++;
     fpf.outstanding = 0;
     qemu_cond_signal(&fpf.report_done);
 }
@@ -663,43 +712,99 @@ void free_page_filter_disable(void)
         return;
     }
 
-    fpf_end_epoch();
+    fpf_end_round();
     g_clear_pointer(&fpf.report.free, g_free);
     g_clear_pointer(&fpf.report.part, g_free);
     g_clear_pointer(&fpf.report.confirmed, g_free);
 }
 
-/*
- * Called with the BQL and the lock held.  An epoch that has begun since the
- * last sync serves hints and reports alike.
- */
-static bool fpf_begin_epoch(void)
+/* Called with the lock held */
+static void fpf_arm_failed(int err)
 {
-    int64_t start;
+    warn_report_once("free-page-filter has no effect: "
+                     "KVM_FPR_ARM failed (%s)", strerror(err));
+    qatomic_set(&fpf.blocked, FREE_PAGE_FILTER_BLOCKED_REASON_ARM_FAILED);
+    fpf_tell_blocked(FREE_PAGE_FILTER_BLOCKED_REASON_ARM_FAILED);
+    fpf_be_strict(FREE_PAGE_FILTER_BLOCKED_REASON_ARM_FAILED);
+}
+
+/*
+ * Called with the lock held, when KVM has armed, or failed to, after that round
+ * had begun.  Returns whether there is an epoch now.
+ */
+static bool fpf_begin_epoch(uint64_t round, uint64_t epoch, bool partial,
+                            int ret)
+{
+    if (round != fpf.round) {
+        /* The sync has merged what devices wrote, which T does not have. */
+        if (!ret) {
+            kvm_fpr_disarm(epoch);
+        }
+        return false;
+    }
+    /* Another user of KVM's filter came between, and may do so again. */
+    if (ret == -ESTALE) {
+        return false;
+    }
+    if (ret) {
+        fpf_arm_failed(-ret);
+        return false;
+    }
+    fpf.epoch = epoch;
+    fpf.partial = partial;
+    stat64_add(&fpf.epochs, 1);
+    fpf_tell_on();
+    return true;
+}
+
+/*
+ * Called with the BQL and the lock held: all pages are tracked.  An epoch that
+ * has begun since the last sync serves hints and reports alike.
+ */
+static bool fpf_arm_for_hints(void)
+{
+    int64_t start = get_clock();
+    uint64_t epoch;
     int ret;
 
     if (fpf.epoch) {
         return true;
     }
-    /* Without users nothing ends an epoch, and nothing can be gathered. */
-    if (!fpf.users) {
+    /*
+     * Without users nothing ends an epoch, and nothing can be gathered.  Where
+     * an agent's thread arms already, the one would end the other's epoch, and
+     * waiting for it takes as long as it takes.  The agent names more.
+     */
+    if (!fpf.users || fpf.arming == fpf.round) {
         return false;
     }
+    ret = kvm_fpr_arm(&epoch, NULL);
+    trace_free_page_filter_arm(epoch, 0, get_clock() - start, ret);
+    return fpf_begin_epoch(fpf.round, epoch, false, ret);
+}
 
-    start = get_clock();
-    ret = kvm_fpr_arm(&fpf.epoch);
-    trace_free_page_filter_arm(fpf.epoch, get_clock() - start, ret);
-    if (ret) {
-        warn_report_once("free-page-filter has no effect: "
-                         "KVM_FPR_ARM failed (%s)", strerror(-ret));
-        qatomic_set(&fpf.blocked, FREE_PAGE_FILTER_BLOCKED_REASON_ARM_FAILED);
-        fpf_tell_blocked(FREE_PAGE_FILTER_BLOCKED_REASON_ARM_FAILED);
-        fpf_be_strict(FREE_PAGE_FILTER_BLOCKED_REASON_ARM_FAILED);
-        return false;
+/* The same by an agent's thread, with the lock, which is not held meanwhile */
+static bool fpf_arm_unlocked(uint64_t round,
+                             const KVMFprCandidates *candidates)
+{
+    int64_t start = get_clock();
+    uint64_t epoch;
+    int ret;
+
+    fpf_disarm();
+    fpf.arming = round;
+    qemu_mutex_unlock(&fpf.lock);
+
+    ret = kvm_fpr_arm(&epoch, candidates);
+    trace_free_page_filter_arm(epoch, candidates ? candidates->npages : 0,
+                               get_clock() - start, ret);
+
+    qemu_mutex_lock(&fpf.lock);
+    /* Another thread may arm for the next round by now. */
+    if (fpf.arming == round) {
+        fpf.arming = 0;
     }
-    stat64_add(&fpf.epochs, 1);
-    fpf_tell_on();
-    return true;
+    return fpf_begin_epoch(round, epoch, candidates, ret);
 }
 
 bool free_page_filter_arm(bool gpa, bool poison)
@@ -714,6 +819,8 @@ bool free_page_filter_arm(bool gpa, bool poison)
         reason = FREE_PAGE_FILTER_BLOCKED_REASON_IOMMU;
     }
     fpf_warn_blocked(reason);
+
+    QEMU_LOCK_GUARD(&fpf.lock);
     /* Where an agent is asked the filter is on, whatever keeps a device out. */
     if (!others || !stat64_get(&fpf.asked)) {
         qatomic_set(&fpf.blocked, reason);
@@ -722,15 +829,17 @@ bool free_page_filter_arm(bool gpa, bool poison)
     if (!others) {
         fpf_be_strict(reason);
     }
-
-    QEMU_LOCK_GUARD(&fpf.lock);
     /* A destination would wait for what stock hints took out of the bitmap. */
     fpf.stock = reason != FPF_NOT_BLOCKED && !migrate_postcopy_ram() &&
                 !(poison && free_page_filter_wanted());
     if (reason != FPF_NOT_BLOCKED) {
         return fpf.stock;
     }
-    return fpf_begin_epoch();
+    if (!fpf_arm_for_hints()) {
+        return false;
+    }
+    fpf.hint_epoch = fpf.epoch;
+    return true;
 }
 
 /* Called with the lock held */
@@ -741,39 +850,86 @@ static void fpf_expect_report(void)
     stat64_add(&fpf.asked, 1);
 }
 
-uint64_t free_page_filter_arm_for_report(uint32_t wait_first_ms,
-                                         uint32_t wait_last_ms)
+/*
+ * Called with the lock held, in a migration.  Whether so much is dirty that it
+ * is worth asking for candidates, see FPF_FEW_DIRTY.
+ */
+static bool fpf_wants_candidates(void)
+{
+    return ram_bytes_remaining() > MIN(ram_bytes_total() / FPF_FEW_DIRTY,
+                                       FPF_MAX_DIRTY) &&
+           kvm_fpr_can_arm_candidates();
+}
+
+/*
+ * Called with the lock held.  Another epoch in the same round is worth its
+ * while if this one tracks but a part of the pages.  Nobody may wait for a
+ * report in it, though, but who asks; and hints would be of no use any more.
+ */
+static bool fpf_may_arm_again(void)
+{
+    return fpf.partial && fpf.outstanding <= 1 &&
+           fpf.hint_epoch != fpf.epoch;
+}
+
+FreePageAsk free_page_filter_begin_report(uint32_t wait_first_ms,
+                                          uint32_t wait_last_ms)
 {
     FreePageFilterBlockedReason reason = fpf_find_blocked_reason();
 
     qatomic_set(&fpf.blocked, reason);
     fpf_warn_blocked(reason);
-    fpf_tell_blocked(reason);
     fpf_be_strict(reason);
-    if (reason != FPF_NOT_BLOCKED) {
-        return 0;
-    }
 
     QEMU_LOCK_GUARD(&fpf.lock);
-    if (!fpf_begin_epoch()) {
-        return 0;
+    fpf_tell_blocked(reason);
+    if (reason != FPF_NOT_BLOCKED || !fpf.users) {
+        return (FreePageAsk) {};
     }
     fpf_expect_report();
     fpf.wait_first_ms = wait_first_ms;
     fpf.wait_last_ms = wait_last_ms;
-    return fpf.epoch;
+    return (FreePageAsk) {
+        .round = fpf.round,
+        .epoch = fpf.epoch,
+        .candidates = !fpf.epoch && fpf_wants_candidates(),
+    };
 }
 
-uint64_t free_page_filter_ask_again(void)
+FreePageAsk free_page_filter_ask_again(void)
 {
+    bool again;
+
     QEMU_LOCK_GUARD(&fpf.lock);
     /* The next sync is near, and what it finds should be asked for at once. */
     if (!fpf.epoch ||
         ram_bytes_remaining() <= migrate_get_current()->threshold_size) {
-        return 0;
+        return (FreePageAsk) {};
     }
     fpf_expect_report();
-    return fpf.epoch;
+    again = fpf_may_arm_again();
+    return (FreePageAsk) {
+        .round = fpf.round,
+        .epoch = again ? 0 : fpf.epoch,
+        .candidates = again && fpf_wants_candidates(),
+    };
+}
+
+uint64_t free_page_filter_arm_for_report(uint64_t round,
+                                         const KVMFprCandidates *candidates)
+{
+    /* It takes a while. */
+    assert(!bql_locked());
+
+    QEMU_LOCK_GUARD(&fpf.lock);
+    if (round != fpf.round || fpf.arming == round) {
+        return 0;
+    }
+    /* One that another user has begun meanwhile serves as well. */
+    if (fpf.epoch && !fpf_may_arm_again()) {
+        return fpf.epoch;
+    }
+    return fpf_arm_unlocked(round, candidates) ? fpf.epoch : 0;
 }
 
 /* Called by the migration thread with the lock held, but not with the BQL */
@@ -897,16 +1053,16 @@ static int64_t fpf_saved_ms(void)
     return bytes / bytes_per_ms;
 }
 
-int64_t free_page_filter_report_done(uint64_t epoch, bool complete)
+int64_t free_page_filter_report_done(uint64_t round, bool complete)
 {
     int64_t now;
 
     QEMU_LOCK_GUARD(&fpf.lock);
 
-    if (epoch && epoch == fpf.epoch) {
+    if (round == fpf.round) {
         fpf_flush();
     }
-    if (!epoch || epoch != fpf.epoch) {
+    if (round != fpf.round) {
         stat64_add(&fpf.discarded_reports, 1);
         return 0;
     }
@@ -930,7 +1086,7 @@ int64_t free_page_filter_report_done(uint64_t epoch, bool complete)
 bool free_page_filter_hint(hwaddr gpa, hwaddr size)
 {
     QEMU_LOCK_GUARD(&fpf.lock);
-    const uint64_t epoch = fpf.epoch;
+    const uint64_t epoch = fpf.hint_epoch;
 
     if (fpf.stock) {
         return false;
@@ -967,13 +1123,14 @@ void free_page_filter_setup(void)
     fpf.send_until = 0;
     fpf.last_round = false;
     WITH_QEMU_LOCK_GUARD(&fpf.lock) {
+        fpf.round++;
         fpf.wait_first_ms = 0;
         fpf.wait_last_ms = 0;
         fpf.late = false;
         fpf.accounted_pages = 0;
+        fpf.told_on = false;
+        fpf.told_blocked = FPF_NOT_BLOCKED;
     }
-    fpf.told_on = false;
-    fpf.told_blocked = FPF_NOT_BLOCKED;
     qatomic_set(&fpf.failed, FPF_NOT_BLOCKED);
     fpf.nr_rounds = 0;
     fpf.period = (FPFPeriod) {};
@@ -992,6 +1149,7 @@ void free_page_filter_setup(void)
     qatomic_set(&fpf.blocked, fpf_find_blocked_reason());
     if (fpf.users || free_page_filter_wanted()) {
         fpf_warn_blocked(fpf.blocked);
+        QEMU_LOCK_GUARD(&fpf.lock);
         fpf_tell_blocked(fpf.blocked);
         fpf_be_strict(fpf.blocked);
     }
@@ -1051,7 +1209,7 @@ void free_page_filter_end_epoch(void)
     }
 
     QEMU_LOCK_GUARD(&fpf.lock);
-    fpf_end_epoch();
+    fpf_end_round();
 }
 
 static int fpf_check_incoming(RAMBlock *rb, void *opaque)

@@ -290,10 +290,27 @@ KVMFprBlocked kvm_fpr_blocked(void)
     return KVM_FPR_NOT_BLOCKED;
 }
 
-int kvm_fpr_arm(uint64_t *epoch)
+bool kvm_fpr_can_arm_candidates(void)
+{
+    return kvm_vm_check_extension(kvm_state, KVM_CAP_FREE_PAGE_FILTER) &
+           KVM_FPR_CAP_CANDIDATES;
+}
+
+int kvm_fpr_arm(uint64_t *epoch, const KVMFprCandidates *candidates)
 {
     struct kvm_fpr_arm arg = {};
-    int ret = kvm_vm_ioctl(kvm_state, KVM_FPR_ARM, &arg);
+    int ret;
+
+    if (candidates) {
+        arg.flags = KVM_FPR_ARM_CANDIDATES;
+        arg.gpa = candidates->base;
+        arg.size = candidates->npages * qemu_real_host_page_size();
+        arg.candidates = (uintptr_t)candidates->bits;
+    }
+    /* A signal interrupts it, and it goes on. */
+    do {
+        ret = kvm_vm_ioctl(kvm_state, KVM_FPR_ARM, &arg);
+    } while (ret == -EINTR || (!ret && arg.size));
 
     *epoch = ret ? 0 : arg.epoch;
     return ret;

@@ -11,7 +11,12 @@ KVMFprBlocked kvm_fpr_blocked(void)
     return KVM_FPR_NO_KVM;
 }
 
-int kvm_fpr_arm(uint64_t *epoch)
+bool kvm_fpr_can_arm_candidates(void)
+{
+    return false;
+}
+
+int kvm_fpr_arm(uint64_t *epoch, const KVMFprCandidates *candidates)
 {
     return -ENOSYS;
 }

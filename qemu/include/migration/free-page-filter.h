@@ -67,28 +67,55 @@ void free_page_filter_flush(void);
 /* For the object that receives reports */
 
 /**
- * free_page_filter_arm_for_report: begin an epoch, before a report is asked for
+ * struct FreePageAsk - how the guest is to be asked for a report
+ * @round: the round that it is for, 0 if it must not be asked
+ * @epoch: to be asked for in this epoch, 0 if it has yet to begin
+ * @candidates: where it has, it is worth asking for candidates first
+ */
+typedef struct FreePageAsk {
+    uint64_t round;
+    uint64_t epoch;
+    bool candidates;
+} FreePageAsk;
+
+/**
+ * free_page_filter_begin_report: a bitmap sync is over, a report is wanted
  * @wait_first_ms: how long a report is worth waiting for before the first page
  *                 is sent
  * @wait_last_ms: the same before it is decided whether the guest is stopped
  *
- * Called with the BQL held and the guest running, after a bitmap sync.
- * Returns the epoch's number, or 0 if no report must be asked for.
+ * Called with the BQL held and the guest running.  Both waits are for all that
+ * the report takes, candidates and arming included.
  */
-uint64_t free_page_filter_arm_for_report(uint32_t wait_first_ms,
-                                         uint32_t wait_last_ms);
+FreePageAsk free_page_filter_begin_report(uint32_t wait_first_ms,
+                                          uint32_t wait_last_ms);
 
 /**
- * free_page_filter_ask_again: before another report of an epoch is asked for
+ * free_page_filter_ask_again: another report is wanted in the same round
  *
- * What the guest has freed since the last one, and not written since the epoch
- * began, need not be sent in this round either.  The same epoch serves: like
- * the first one, the report is asked for after ARM and the last bitmap sync.
+ * What the guest has freed since the last one, and not written since an epoch
+ * began, need not be sent in this round either.  The same epoch serves, if it
+ * tracks all pages: like the first one, the report is asked for after ARM and
+ * the last bitmap sync.  If it tracks candidates alone another one is begun in
+ * the same round.
  *
- * Called with the guest running.  Returns the epoch's number, or 0 if it is
- * over or so little is left that a sync is near.
+ * Called with the guest running.  Its round is 0 if there is no epoch, or if so
+ * little is left that a sync is near.
  */
-uint64_t free_page_filter_ask_again(void);
+FreePageAsk free_page_filter_ask_again(void);
+
+/**
+ * free_page_filter_arm_for_report: begin an epoch
+ * @round: from free_page_filter_begin_report() or free_page_filter_ask_again()
+ * @candidates: the only pages that can be dropped in it; NULL: all of them can
+ *
+ * Called without the BQL and without any lock that is held with it, for it may
+ * take long.  Returns the epoch's number, or 0 if the round is over or arming
+ * has failed: a report is to be given up then.  An epoch that another user has
+ * begun in this round may be returned.
+ */
+uint64_t free_page_filter_arm_for_report(uint64_t round,
+                                         const KVMFprCandidates *candidates);
 
 /**
  * free_page_filter_report: pages that the guest reported free
@@ -106,14 +133,15 @@ bool free_page_filter_report(uint64_t epoch, hwaddr gpa,
                              const unsigned long *free, unsigned long npages);
 
 /**
- * free_page_filter_report_done: a report has ended
+ * free_page_filter_report_done: a report has ended, or was given up
+ * @round: the round that it was for; once for each that was wanted
  * @complete: it was whole and right to its end
  *
- * Returns what it won, if the epoch is not over: for how many milliseconds the
+ * Returns what it won, if the round is not over: for how many milliseconds the
  * pages would have been sent that were dropped since the report before, hints
  * included; INT64_MAX before it is known how fast pages are sent.
  */
-int64_t free_page_filter_report_done(uint64_t epoch, bool complete);
+int64_t free_page_filter_report_done(uint64_t round, bool complete);
 
 /**
  * free_page_filter_hurry: whether nobody waits for those who send pages

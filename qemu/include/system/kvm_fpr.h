@@ -98,12 +98,35 @@ typedef enum KVMFprBlocked {
 KVMFprBlocked kvm_fpr_blocked(void);
 
 /**
+ * KVMFprCandidates: the pages that are worth tracking in an epoch
+ *
+ * @base: guest physical address of bit 0
+ * @npages: number of pages, at least 1, of the host's page size
+ * @bits: a bit for each of them
+ */
+typedef struct KVMFprCandidates {
+    hwaddr base;
+    uint64_t npages;
+    const unsigned long *bits;
+} KVMFprCandidates;
+
+/**
+ * kvm_fpr_can_arm_candidates: whether kvm_fpr_arm() can be passed candidates
+ */
+bool kvm_fpr_can_arm_candidates(void);
+
+/**
  * kvm_fpr_arm: begin an epoch
  * @epoch: receives its number
+ * @candidates: no other pages can be confirmed in it; NULL: all of them can
  *
- * Returns 0 or a negative errno.
+ * Takes time for each page that is tracked and in KVM's dirty log, and waits
+ * for vCPUs that handle a fault.  May be called with or without the BQL.
+ *
+ * Returns 0 or a negative errno; with @candidates -ESTALE where another call
+ * has begun an epoch, or ended them all, meanwhile.
  */
-int kvm_fpr_arm(uint64_t *epoch);
+int kvm_fpr_arm(uint64_t *epoch, const KVMFprCandidates *candidates);
 
 /**
  * kvm_fpr_set_bitmap: hand over a report of free pages
