@@ -90,10 +90,10 @@ def check_reports(run: Run, counters: dict[str, Any]) -> None:
 
 
 def check_relay(agent: Union[None, MisbehavingAgent, Relay], counters: dict[str, Any]) -> None:
-    """No report counts twice."""
+    """No report counts twice. One that ended before its epoch began was asked for in none."""
     if not isinstance(agent, Relay):
         return
-    ended, asked = counters["reports"] + counters["discarded-reports"], agent.asked()
-    if not counters["reports"] or ended > asked:
-        raise LabError(f"{asked} requests, but {counters['reports']} reports used "
-                       f"and {counters['discarded-reports']} discarded")
+    used, ended, asked = counters["reports"], counters["reports"] + counters["discarded-reports"], agent.asked()
+    if not used or used > agent.in_epochs or ended > asked:
+        raise LabError(f"{asked} requests, {agent.in_epochs} of them in an epoch, but {used} reports used "
+                       f"and {ended - used} discarded")

@@ -31,7 +31,8 @@ class Relay:
         self.interrupt = INTERRUPTS.get(behaviour)  # QMP command for the middle of the first report
         self.in_the_middle = threading.Event()
         self.go_on = threading.Event()
-        self.requests = 0  # those with an epoch that went on to the guest
+        self.requests = 0  # those that went on to the guest
+        self.in_epochs = 0  # those of them with an epoch, whose answers can be used
         self._connection: Optional[socket.socket] = None
         self._guest = socket.socket(socket.AF_UNIX)
         self._port = port
@@ -49,10 +50,11 @@ class Relay:
                 while True:
                     request = receive(connection, wire.REQUEST_LEN)
                     self._guest.sendall(request)
+                    self.requests += 1
                     if wire.decode_request(request) == wire.NO_EPOCH:
                         connection.sendall(receive_report(self._guest))
                         continue
-                    self.requests += 1
+                    self.in_epochs += 1
                     self._forward(self, connection, receive_report(self._guest))
             except (OSError, EOFError):
                 pass  # QEMU has ended, or we have closed the connections
@@ -68,7 +70,7 @@ class Relay:
         """Pass on a report; in the middle of the first one something happens to the guest."""
         half = len(report) // 2
         connection.sendall(report[:half])
-        if self.requests == 1:
+        if self.in_epochs == 1:
             self.in_the_middle.set()
             self.go_on.wait(INTERRUPT_TIMEOUT)
         connection.sendall(report[half:])
