@@ -12,7 +12,8 @@ from .guest_qemu import GuestQemu
 from .stage import Stage
 from .waiting import wait_until
 
-ROUNDS = 4          # bitmap syncs after which it is not the first round any more
+LITTLE_LEFT = 8 << 20   # bytes of the first round, before whose end the migration is slowed down
+SLOW = 512 << 10    # bytes a second: a round of the few pages that a guest at work needs takes its time
 BROKEN_AFTER = 1 << 20  # bytes that came in postcopy before the connection breaks
 
 
@@ -21,13 +22,22 @@ def status_of(side: GuestQemu) -> str:
     return side.qmp.execute("query-migrate").get("status", "none")
 
 
+def wait_second_round(source: GuestQemu) -> None:
+    """Wait until the first round is over, and see to it that the second one is not the last: what a filter leaves of
+    it may be sent in no time."""
+    def ram() -> dict[str, int]:
+        return source.qmp.execute("query-migrate").get("ram", {})
+    wait_held(source.qmp, "little was left of the first round", lambda: ram().get("remaining", LITTLE_LEFT) < LITTLE_LEFT)
+    source.qmp.execute("migrate-set-parameters", max_bandwidth=SLOW)
+    wait_held(source.qmp, "the second round had begun", lambda: ram()["dirty-sync-count"] >= 2)
+
+
 def wait_moment(source: GuestQemu, how: Postcopy) -> None:
     """Wait until the migration is where it is to go over."""
     if how.moment == "report" and reports(source.qmp):
         wait_held(source.qmp, "pages were dropped", lambda: filter_info(source.qmp).get("dropped-pages"))
     elif how.moment == "rounds":
-        wait_held(source.qmp, "some rounds are over",
-                  lambda: source.qmp.execute("query-migrate").get("ram", {}).get("dirty-sync-count", 0) >= ROUNDS)
+        wait_second_round(source)
     else:
         wait_held(source.qmp, "it is active", lambda: status_of(source) == "active")
 
