@@ -236,6 +236,8 @@ static struct {
 enum changes {
 	/* Slots stay as they are, only mappings are zapped. */
 	STILL,
+	/* The same, but all logging is new before the first ARM. */
+	RENEWING,
 	/* Slots move, too: no log is lost. */
 	MOVING,
 	/* Slots come and go, too. */
@@ -431,7 +433,7 @@ static void change_something(uint64_t *rng, struct slot *s)
 	pthread_mutex_lock(&change_lock);
 	if (round.changes == CHANGING && one_in(rng, 4))
 		change_or_lose_log(rng, s);
-	else if (round.changes != STILL && s->present && one_in(rng, 4))
+	else if (round.changes >= MOVING && s->present && one_in(rng, 4))
 		move_slot(rng, s);
 	else
 		zap_mappings(rng, s);
@@ -800,15 +802,18 @@ static void move_under_report(uint64_t *rng)
 }
 
 /*
- * Logging is new when ARM comes, so that the slot gets its T while vCPUs fault on each
- * of its pages: the changer hits that moment too seldom.
+ * Slots get their T at the first ARM, while vCPUs fault on each page: the changer
+ * hits that moment too seldom.  Once in a round, for all pages are to be copied then,
+ * which hides what was lost before.
  */
-static void renew_log_before_arm(uint64_t *rng)
+static void renew_logs(void)
 {
-	struct slot *s = &slots[below(rng, ARRAY_SIZE(slots))];
+	struct slot *s;
 
 	pthread_mutex_lock(&change_lock);
-	if (s->present) {
+	for_each_slot(s) {
+		if (!s->present)
+			continue;
 		set_slot(s, true, false, s->base);
 		set_slot(s, true, true, s->base);
 	}
@@ -817,14 +822,16 @@ static void renew_log_before_arm(uint64_t *rng)
 
 static void run_agent(uint64_t *rng, struct agent *a)
 {
+	if (round.changes == RENEWING && !a->id) {
+		nap(rng);
+		renew_logs();
+	}
 	while (!round_is_over()) {
-		if (round.changes == CHANGING && one_in(rng, 2))
-			renew_log_before_arm(rng);
 		if (arm(rng, a)) {
 			do {
 				nap(rng);
 				take_report(rng, a);
-				if (round.changes != STILL && one_in(rng, 4))
+				if (round.changes >= MOVING && one_in(rng, 4))
 					move_under_report(rng);
 				nap(rng);
 				hand_over(a);
@@ -1030,6 +1037,11 @@ static void draw_round(uint64_t *rng)
 	round.aware = one_in(rng, 2);
 	round.second_as = has_second_as && one_in(rng, 4);
 	round.changes = below(rng, CHANGING + 1);
+	/* What KVM confirms is not copied then, and is written for a while. */
+	if (round.changes == RENEWING) {
+		round.aware = true;
+		round.reports = 0;
+	}
 
 	now.orders->stop = 0;
 	now.orders->pause_log = 2 + below(rng, 14);
