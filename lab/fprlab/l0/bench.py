@@ -16,6 +16,8 @@ from .result_table import write_atomically
 from .session import built
 
 STATES = ("4k_all", "4k_1pct", "thp_all", "thp_1pct")
+PAGE_KINDS = ("4k", "thp")
+SIZES_GIB = (1, 64, 1024, 24576)  # of memory, as fpr_bench_size has them
 ARM_GOAL = 0.5
 HOOK_GOAL = 0.01
 NEVER_ARMED_GOAL = 0.001
@@ -30,6 +32,8 @@ DIRTY_PAGES = DIRTY_MIB * 256
 # not protected, and then as often as there are rounds left.
 NOT_PROTECTED = 2
 TIMEOUT = 600
+# The bitmaps of 24 TiB take 2.3 GiB, and the addresses more bits than the emulator has unless it is told.
+SIZES_OPTIONS = ("--memory", "5120", "--qemu-arg=-cpu", "--qemu-arg=max,-erms,-fsrm,phys-bits=46")
 
 FIGURE = re.compile(r"^([a-z0-9_]+)=(\d+(?:,\d+)*)$")
 
@@ -102,6 +106,18 @@ def per_dirtied_page(runs: Sequence[int]) -> float:
     return statistics.median(runs) / (DIRTY_PAGES * (DIRTY_ROUNDS + 1 - NOT_PROTECTED))
 
 
+def start_over_stock(figures: Figures) -> Optional[dict[str, float]]:
+    """ARM with candidates at a migration's start beside what stock has there, CLEAR of all pages."""
+    if "arm_start_4k" not in figures:
+        return None
+    return {kind: median(figures, f"arm_start_{kind}") / median(figures, f"clear_{kind}_all") for kind in PAGE_KINDS}
+
+
+def by_size(figures: Figures, name: str, whole: bool) -> dict[str, float]:
+    """Of each size of memory, the figure for one GiB; whole if it was taken of all of it."""
+    return {str(gib): median(figures, f"{name}_{gib}_gib") / (gib if whole else 1) for gib in SIZES_GIB}
+
+
 def summarise(costs: Figures, stock: Figures, ours: Figures) -> dict[str, Any]:
     """All results, with what they were made of."""
     check_clock(costs)
@@ -111,6 +127,11 @@ def summarise(costs: Figures, stock: Figures, ours: Figures) -> dict[str, Any]:
     return {
         "arm_over_clear": {state: over_clear(costs, state) for state in STATES},
         "arm_candidates_over_clear": over_clear(costs, "candidates") if "arm_candidates" in costs else None,
+        "arm_start_over_stock": start_over_stock(costs),
+        "arm_first_insn_per_gib": by_size(costs, "arm_first", True),
+        "arm_insn_per_gib": by_size(costs, "arm", True),
+        "set_insn_per_gib": by_size(costs, "set", False),
+        "t_bytes_per_gib": by_size(costs, "t_bytes", True)[str(SIZES_GIB[-1])],
         "set_insn_per_page": median(costs, "set_filtered") / pages,
         "hook_overhead": overhead(dirty["stock"], dirty["armed"]),
         "hook_never_armed": overhead(dirty["stock"], dirty["never_armed"]),
@@ -139,6 +160,11 @@ def rows_of(result: Mapping[str, Any]) -> list[Row]:
     candidates = result["arm_candidates_over_clear"]
     rows.append(Row("arm_candidates_over_clear", candidates, ARM_GOAL,
                     "this KVM takes none" if candidates is None else counts("candidates")))
+    for kind in PAGE_KINDS:
+        start = result["arm_start_over_stock"]
+        rows.append(Row(f"arm_start_over_stock {kind}", start and start[kind], None,
+                        "this KVM takes none" if start is None else
+                        f"{medians[f'arm_start_{kind}']:.0f} / {medians[f'clear_{kind}_all']:.0f}"))
     pages = f"{medians['pages']:.0f} pages"
     rows.append(Row("set_insn_per_page", result["set_insn_per_page"], None,
                     f"{pages}, all filtered: {medians['set_filtered']:.0f}"))
@@ -149,6 +175,10 @@ def rows_of(result: Mapping[str, Any]) -> list[Row]:
                     f"{each['armed']:.1f} / {each['stock']:.1f} for each page dirtied"))
     rows.append(Row("hook_never_armed", result["hook_never_armed"], NEVER_ARMED_GOAL,
                     f"{each['never_armed']:.1f} / {each['stock']:.1f} for each page dirtied"))
+    for name in ("arm_first_insn_per_gib", "arm_insn_per_gib", "set_insn_per_gib"):
+        rows.append(Row(name, result[name][str(SIZES_GIB[-1])], None, "of a GiB, where there are " + ", ".join(
+            f"{gib}: {value:.0f}" for gib, value in result[name].items())))
+    rows.append(Row("t_bytes_per_gib", result["t_bytes_per_gib"], None, "not instructions"))
     rows.append(Row("hook_overhead_whole_run", result["hook_overhead_whole_run"], None,
                     "two threads in slices of 4 ms: coarse"))
     return rows
@@ -197,10 +227,10 @@ def write_result(result: Mapping[str, Any], directory: Path) -> None:
     write_atomically(directory / "bench.svg", run_gnuplot(picture_script(result)))
 
 
-def run_lab(kvm: str, command: Sequence[str]) -> Figures:
+def run_lab(kvm: str, command: Sequence[str], options: Sequence[str] = ("--memory", "2048")) -> Figures:
     """The figures of one boot of the lab's host."""
     result = subprocess.run(
-        [TOP / "lab/run", "--icount", "--kvm", kvm, "--memory", "2048", "--timeout", str(TIMEOUT), "--", *command],
+        [TOP / "lab/run", "--icount", "--kvm", kvm, *options, "--timeout", str(TIMEOUT), "--", *command],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace", check=False)
     if result.returncode:
         raise LabError(f"the lab ended with status {result.returncode}: {' '.join(result.stdout.split()[-30:])}")
@@ -222,6 +252,8 @@ def measure(show: Show) -> dict[str, Any]:
 
     show("ARM, CLEAR and SET_BITMAP ...")
     costs = run_lab("modules", [str(selftests / "fpr_bench")])
+    show("ARM and SET_BITMAP by the size of the memory ...")
+    costs.update(run_lab("modules", [str(selftests / "fpr_bench_size")], SIZES_OPTIONS))
     run = f"{selftests}/fpr_dirty_cost -b {DIRTY_MIB}M -v 1 -i {DIRTY_ROUNDS}"
     armed = f"FPR_ARM=1 {run} | sed -E 's/^(vcpu_run|whole_run)=/armed_&/'"
     dirty_cost = {kvm: "set -o pipefail; " + "; ".join(

@@ -20,6 +20,10 @@
  *		ARM leaves it to the first write to each
  * thp_1pct	as 4k_1pct, but the host's memory is in huge pages.  A dirty log
  *		with clear bits has had its CLEAR, so they are mapped by 4KiB
+ *
+ * arm_start_4k and arm_start_thp are as 4k_all and thp_all, but three quarters of the
+ * memory are candidates: what a VMM does at a migration's start, where one without the
+ * filter has a CLEAR of all pages before it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +54,7 @@ static uint64_t to_write[WORDS(MAX_PAGES)];
 static uint64_t all[WORDS(MAX_PAGES)];
 static uint64_t hundredth[WORDS(MAX_PAGES)];
 static uint64_t quarter[WORDS(MAX_PAGES)];
+static uint64_t three_quarters[WORDS(MAX_PAGES)];
 static uint64_t none[WORDS(MAX_PAGES)];
 
 struct bench {
@@ -319,14 +324,29 @@ static void bench_get(struct bench *b)
 	print_figures("get_empty", empty);
 }
 
-/* Everything is dirty; the candidates are what CLEAR is compared over. */
+static bool has_candidates(void)
+{
+	return kvm_check_cap(KVM_CAP_FREE_PAGE_FILTER) & KVM_FPR_CAP_CANDIDATES;
+}
+
+/* Everything is dirty, and remains so. */
+static uint64_t arm_candidates(struct bench *b, const uint64_t *candidates)
+{
+	struct kvm_fpr_arm args = fpr_arm_args(BENCH_GPA, npages * PAGE, candidates);
+	uint64_t took = arm(b, &args);
+
+	TEST_ASSERT(!args.size, "0x%llx bytes were left", args.size);
+	assert_log(b, all);
+	return took;
+}
+
+/* The candidates are what CLEAR is compared over. */
 static void bench_candidates(struct bench *b)
 {
 	uint64_t cleared[repeats], armed[repeats];
-	struct kvm_fpr_arm args;
 	unsigned int i;
 
-	if (!(kvm_check_cap(KVM_CAP_FREE_PAGE_FILTER) & KVM_FPR_CAP_CANDIDATES))
+	if (!has_candidates())
 		return;
 
 	for (i = 0; i < repeats; i++) {
@@ -334,13 +354,26 @@ static void bench_candidates(struct bench *b)
 		cleared[i] = clear(b, quarter);
 
 		make_all_dirty(b);
-		args = fpr_arm_args(BENCH_GPA, npages * PAGE, quarter);
-		armed[i] = arm(b, &args);
-		TEST_ASSERT(!args.size, "0x%llx bytes were left", args.size);
-		assert_log(b, all);
+		armed[i] = arm_candidates(b, quarter);
 	}
 	print_figures("clear_candidates", cleared);
 	print_figures("arm_candidates", armed);
+}
+
+static void bench_start(struct bench *b, const char *figure,
+			void (*make_state)(struct bench *b))
+{
+	uint64_t armed[repeats];
+	unsigned int i;
+
+	if (!has_candidates())
+		return;
+
+	for (i = 0; i < repeats; i++) {
+		make_state(b);
+		armed[i] = arm_candidates(b, three_quarters);
+	}
+	print_figures(figure, armed);
 }
 
 /* Sets @count different runs of @run pages each, at random multiples of it. */
@@ -364,6 +397,7 @@ static void choose_all_pages(void)
 	srandom(1);
 	choose_pages(hundredth, npages / 100, 1);
 	choose_pages(quarter, npages / HUGE_PAGES / 4, HUGE_PAGES);
+	choose_pages(three_quarters, npages / HUGE_PAGES / 4 * 3, HUGE_PAGES);
 	printf("pages=%u\n", npages);
 	printf("pages_1pct=%u\n", npages / 100);
 	printf("pages_candidates=%u\n", npages / HUGE_PAGES / 4 * HUGE_PAGES);
@@ -381,6 +415,7 @@ static void bench_small_pages(void)
 	bench_set(&b);
 	bench_get(&b);
 	bench_candidates(&b);
+	bench_start(&b, "arm_start_4k", make_all_dirty);
 	kvm_vm_free(b.vm);
 }
 
@@ -390,6 +425,7 @@ static void bench_huge_pages(void)
 
 	make_vm(&b, MADV_HUGEPAGE);
 	bench_state(&b, "thp_all", make_huge_dirty, all);
+	bench_start(&b, "arm_start_thp", make_huge_dirty);
 	guest_write(&b, all);
 	bench_state(&b, "thp_1pct", make_hundredth_dirty, hundredth);
 	kvm_vm_free(b.vm);
