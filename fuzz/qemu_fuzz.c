@@ -481,7 +481,7 @@ uint64_t ram_bitmap_drop(RAMBlock *rb, unsigned long start, unsigned long npages
 	MUST(npages % (rb->page_size >> HOST_PAGE_SHIFT) == 0);
 	MUST(!which || rb->page_size >> HOST_PAGE_SHIFT == 1);
 	world.nr_dropped++;
-	return kvm_fpr_clear_pages(rb->bmap, start, which, 0, npages, rb->dropped);
+	return free_page_clear_map(rb->bmap, start, which, 0, npages, rb->dropped);
 }
 
 /* scripts/tests/qemu_dropped_test has a test of what these belong to. */
@@ -497,18 +497,20 @@ uint64_t free_page_dropped_requests(void)
 
 /* KVM */
 
-KVMFprBlocked kvm_fpr_blocked(void)
+static AccelFreePageBlocked accel_blocked(AccelState *as)
 {
-	return world.blocked ? KVM_FPR_NO_KERNEL_SUPPORT : KVM_FPR_NOT_BLOCKED;
+	(void)as;
+	return world.blocked ? ACCEL_FREE_PAGE_NO_KERNEL_SUPPORT : ACCEL_FREE_PAGE_NOT_BLOCKED;
 }
 
-bool kvm_fpr_can_arm_candidates(void)
+static bool accel_can_arm_candidates(AccelState *as)
 {
+	(void)as;
 	return true;
 }
 
 /* The last answer was right to its end, and what it named is what is tracked: where there is memory. */
-static void check_candidates(const KVMFprCandidates *candidates)
+static void check_candidates(const FreePageMap *candidates)
 {
 	uint64_t first = candidates->base >> HOST_PAGE_SHIFT, nr_found, nr_named = 0;
 	struct chunk *chunk;
@@ -532,11 +534,12 @@ static void check_candidates(const KVMFprCandidates *candidates)
 }
 
 /* The device arms for its hints with the BQL, and the lock, for what follows must not be overtaken. */
-int kvm_fpr_arm(uint64_t *epoch, const KVMFprCandidates *candidates)
+static int accel_arm(AccelState *as, uint64_t *epoch, const FreePageMap *candidates)
 {
 	bool device = world.device;
 	uint64_t mine;
 
+	(void)as;
 	*epoch = 0;
 	MUST(!world.off && !fpf.epoch && !object.lock.held && !world.bitmap_locked);
 	MUST(device ? !candidates && world.bql && fpf.lock.held : !world.bql && !fpf.lock.held);
@@ -561,15 +564,16 @@ int kvm_fpr_arm(uint64_t *epoch, const KVMFprCandidates *candidates)
 }
 
 /* One that is over is no error. */
-void kvm_fpr_disarm(uint64_t epoch)
+static void accel_disarm(AccelState *as, uint64_t epoch)
 {
+	(void)as;
 	MUST(epoch);
 	if (epoch == world.epoch)
 		world.epoch = 0;
 }
 
 /* Takes @report's pages out of what was named; what is left over was never named. */
-static void check_named(const KVMFprReport *report)
+static void check_named(const FreePageReport *report)
 {
 	static unsigned long rest[WINDOW_PAGES / BITS_PER_LONG];
 	unsigned long first, i;
@@ -597,7 +601,7 @@ static void check_named(const KVMFprReport *report)
  * Drops what is confirmed, part by part, as kvm-fpr.c does with memory slots: below 16 GiB, and
  * from where the report begins.
  */
-static void drop_from_slots(const KVMFprReport *report, KVMFprDropFunc *drop)
+static void drop_from_slots(const FreePageReport *report, FreePageDropFunc *drop)
 {
 	static unsigned long part[WINDOW_PAGES / BITS_PER_LONG];
 	hwaddr gpa, start = report->base + (report->first << HOST_PAGE_SHIFT);
@@ -618,10 +622,11 @@ static void drop_from_slots(const KVMFprReport *report, KVMFprDropFunc *drop)
 	}
 }
 
-int kvm_fpr_set_bitmap(KVMFprReport *report, KVMFprDropFunc *drop)
+static int accel_set_bitmap(AccelState *as, FreePageReport *report, FreePageDropFunc *drop)
 {
 	unsigned long i;
 
+	(void)as;
 	MUST(world.bitmap_locked);
 	MUST(report->epoch && report->epoch == world.epoch);
 	MUST(report->base % FPF_WINDOW_SIZE == 0);
@@ -635,6 +640,16 @@ int kvm_fpr_set_bitmap(KVMFprReport *report, KVMFprDropFunc *drop)
 	report->nr_confirmed += (uint64_t)bitmap_count_one(report->confirmed, WINDOW_PAGES);
 	return 0;
 }
+
+static const AccelFreePageOps accel_ops = {
+	.blocked = accel_blocked,
+	.can_arm_candidates = accel_can_arm_candidates,
+	.arm = accel_arm,
+	.set_bitmap = accel_set_bitmap,
+	.disarm = accel_disarm,
+};
+
+AccelClass accel_class = { .free_page_ops = &accel_ops };
 
 /* What the report's object tells the filter */
 

@@ -449,6 +449,15 @@ typedef bool flatview_cb(Int128 start, Int128 len, const MemoryRegion *mr, hwadd
 extern AddressSpace address_space_memory;
 extern MachineState *current_machine;
 
+/* The accelerator: what it has of the filter is the fuzzer's. */
+typedef struct AccelState { int unused; } AccelState;
+typedef struct AccelClass { const struct AccelFreePageOps *free_page_ops; } AccelClass;
+
+extern AccelClass accel_class;
+
+#define current_accel()			((AccelState *)NULL)
+#define ACCEL_GET_CLASS(as)		((void)(as), &accel_class)
+
 Chardev *qemu_chr_find(const char *name);
 bool qemu_chr_has_feature(Chardev *chr, int feature);
 bool qemu_chr_fe_init(CharFrontend *fe, Chardev *chr, Error **errp);

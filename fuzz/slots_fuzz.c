@@ -98,7 +98,6 @@ typedef struct KVMState {
 static KVMState state;
 static KVMState *kvm_state = &state;
 
-#define kvm_enabled()			true
 #define kvm_dirty_ring_enabled()	false
 #define kvm_vm_check_extension(s, cap)	((void)(s), (void)(cap), 0)
 
@@ -112,8 +111,7 @@ enum { RAM, ROM, ROMD, NOTHING, NR_KINDS };
 static MemoryRegion *memory_region_from_host(void *host, ram_addr_t *offset);
 static int kvm_vm_ioctl(KVMState *s, unsigned long request, void *arg);
 static bool ranges_overlap(uint64_t first1, uint64_t len1, uint64_t first2, uint64_t len2);
-static void kvm_slots_lock(void);
-static void kvm_slots_unlock(void);
+#define KVM_STATE(as)			((void)(as), kvm_state)
 
 /* The condition of each loop over all slots: counts those that are looked at. */
 static unsigned int visit(void);
@@ -133,16 +131,16 @@ static struct world {
 static KVMSlot slots[MAX_AS][MAX_SLOTS];
 static KVMMemoryListener listeners[MAX_AS];
 
-static void kvm_slots_lock(void)
+int kvm_with_slots_locked(KVMState *s, KVMSlotsFunc *func, void *opaque)
 {
-	MUST(!world.locked);
-	world.locked = true;
-}
+	int ret;
 
-static void kvm_slots_unlock(void)
-{
+	MUST(s == kvm_state && !world.locked);
+	world.locked = true;
+	ret = func(s, opaque);
 	MUST(world.locked);
 	world.locked = false;
+	return ret;
 }
 
 static unsigned int visit(void)
@@ -214,7 +212,7 @@ static int kvm_vm_ioctl(KVMState *s, unsigned long request, void *argument)
 	return 0;
 }
 
-/* KVMFprDropFunc */
+/* FreePageDropFunc */
 static void drop(void *host, const unsigned long *confirmed, unsigned long npages)
 {
 	KVMSlot *slot = world.asked;
@@ -271,7 +269,7 @@ static bool bit(const unsigned long *map, unsigned long nr)
 }
 
 /* Whether KVM confirms a page of the report: its pattern begins again in each slot. */
-static bool confirmed_page(const KVMFprReport *report, const KVMSlot *slot, unsigned long page)
+static bool confirmed_page(const FreePageReport *report, const KVMSlot *slot, unsigned long page)
 {
 	hwaddr start = MAX(report->base + (report->first << HOST_PAGE_SHIFT), slot->start_addr);
 	unsigned long n = page - ((start - report->base) >> HOST_PAGE_SHIFT);
@@ -280,7 +278,7 @@ static bool confirmed_page(const KVMFprReport *report, const KVMSlot *slot, unsi
 	       world.confirms >> n % 8 & 1 && !slot->fails;
 }
 
-static void check_slot(const KVMFprReport *report, const KVMSlot *slot, bool may_drop)
+static void check_slot(const FreePageReport *report, const KVMSlot *slot, bool may_drop)
 {
 	unsigned long i, page;
 
@@ -365,7 +363,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static unsigned long free_pages[KVM_FPR_WORDS], part[KVM_FPR_WORDS], confirmed[KVM_FPR_WORDS];
 	struct input input = { data, size };
-	KVMFprReport report = { .epoch = 7, .base = BASE, .free = free_pages, .part = part,
+	FreePageReport report = { .epoch = 7, .base = BASE, .free = free_pages, .part = part,
 				.confirmed = confirmed };
 	unsigned int i, nr = (unsigned int)input_number(&input, 1) % (2 * MAX_SLOTS), all;
 
@@ -381,7 +379,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bitmap_clear(free_pages, report.end, SMALL_PAGES - report.end);
 	all = listeners[0].nr_slots + listeners[1].nr_slots;
 
-	kvm_fpr_set_bitmap(&report, drop);
+	kvm_fpr_ops.set_bitmap(current_accel(), &report, drop);
 
 	MUST(!world.locked);
 	for (i = 0; i < listeners[0].nr_slots; i++)

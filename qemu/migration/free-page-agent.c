@@ -218,7 +218,7 @@ static void fpa_rest(FreePageAgent *fpa)
     }
 }
 
-static void fpa_arm(FreePageAgent *fpa, const KVMFprCandidates *candidates);
+static void fpa_arm(FreePageAgent *fpa, const FreePageMap *candidates);
 
 /* The report that was wanted has ended, and the guest has paid for it. */
 static void fpa_end_report(FreePageAgent *fpa, bool complete)
@@ -238,7 +238,7 @@ static void fpa_end_report(FreePageAgent *fpa, bool complete)
 static void fpa_end(FreePageAgent *fpa, enum wire_status status)
 {
     const uint64_t epoch = fpa->epoch;
-    KVMFprCandidates candidates;
+    FreePageMap candidates;
 
     trace_free_page_agent_end(epoch, wire_status_text(status),
                               fpa->decoder.nr_free);
@@ -363,7 +363,7 @@ static void fpa_ask(FreePageAgent *fpa, uint64_t epoch)
 }
 
 /* Begin an epoch for the report that is wanted, and ask for it. */
-static void fpa_arm(FreePageAgent *fpa, const KVMFprCandidates *candidates)
+static void fpa_arm(FreePageAgent *fpa, const FreePageMap *candidates)
 {
     uint64_t epoch = free_page_filter_arm_for_report(fpa->round, candidates);
 

@@ -91,12 +91,12 @@ void free_page_candidates_add(FreePageCandidates *candidates, uint64_t first,
     candidates->end = MAX(candidates->end, end);
 }
 
-KVMFprCandidates free_page_candidates_get(const FreePageCandidates *candidates)
+FreePageMap free_page_candidates_get(const FreePageCandidates *candidates)
 {
     const uint64_t first = candidates->first;
 
     /* One page of which nothing is said, where nothing is free */
-    return (KVMFprCandidates) {
+    return (FreePageMap) {
         .base = first * qemu_real_host_page_size(),
         .npages = MAX(candidates->end - first, 1),
         .bits = candidates->bits + first / BITS_PER_LONG,

@@ -91,7 +91,7 @@
 #include "migration/misc.h"
 #include "migration.h"
 #include "migration-stats.h"
-#include "system/kvm_fpr.h"
+#include "accel/free-page-ops.h"
 #include "system/runstate.h"
 #include "options.h"
 #include "qemu-file.h"
@@ -217,7 +217,7 @@ static struct {
     /* The epoch in which the device's hints are used */
     uint64_t hint_epoch;
     unsigned int nr_hints;
-    KVMFprReport report;
+    FreePageReport report;
 
     /* The migration thread has unlocked the bitmap_mutex for a while */
     QemuCond gave_way;
@@ -296,19 +296,28 @@ static bool fpf_is_strict(void)
     return s->capabilities[MIGRATION_CAPABILITY_FREE_PAGE_FILTER_STRICT];
 }
 
+/* The accelerator's part of the filter, NULL if it has none */
+static const AccelFreePageOps *fpf_accel_ops(void)
+{
+    return ACCEL_GET_CLASS(current_accel())->free_page_ops;
+}
+
 /* Why there is no filter for this machine, whatever the migration's settings */
 static FreePageFilterBlockedReason fpf_find_machine_reason(void)
 {
-    switch (kvm_fpr_blocked()) {
-    case KVM_FPR_NO_KVM:
+    const AccelFreePageOps *ops = fpf_accel_ops();
+
+    if (!ops) {
         return FREE_PAGE_FILTER_BLOCKED_REASON_NO_KVM;
-    case KVM_FPR_DIRTY_RING:
+    }
+    switch (ops->blocked(current_accel())) {
+    case ACCEL_FREE_PAGE_DIRTY_RING:
         return FREE_PAGE_FILTER_BLOCKED_REASON_DIRTY_RING;
-    case KVM_FPR_BIG_ENDIAN:
+    case ACCEL_FREE_PAGE_BIG_ENDIAN:
         return FREE_PAGE_FILTER_BLOCKED_REASON_HOST;
-    case KVM_FPR_NO_KERNEL_SUPPORT:
+    case ACCEL_FREE_PAGE_NO_KERNEL_SUPPORT:
         return FREE_PAGE_FILTER_BLOCKED_REASON_NO_KERNEL_SUPPORT;
-    case KVM_FPR_NOT_BLOCKED:
+    case ACCEL_FREE_PAGE_NOT_BLOCKED:
         break;
     }
     if (current_machine->cgs) {
@@ -459,7 +468,7 @@ static void fpf_tell_on(void)
 /* Called with the lock held */
 static void fpf_forget_hints(void)
 {
-    KVMFprReport *report = &fpf.report;
+    FreePageReport *report = &fpf.report;
 
     if (fpf.nr_hints) {
         bitmap_clear(report->free, report->first, report->end - report->first);
@@ -472,7 +481,7 @@ static void fpf_disarm(void)
 {
     fpf_forget_hints();
     if (fpf.epoch) {
-        kvm_fpr_disarm(fpf.epoch);
+        fpf_accel_ops()->disarm(current_accel(), fpf.epoch);
         fpf.epoch = 0;
     }
 }
@@ -541,7 +550,7 @@ static uint64_t fpf_drop_whole(RAMBlock *rb, ram_addr_t offset,
     return dropped;
 }
 
-/* KVMFprDropFunc, called with the bitmap locked, in an RCU critical section */
+/* FreePageDropFunc, called with the bitmap locked, in an RCU read section */
 static void fpf_drop(void *host, const unsigned long *confirmed,
                      unsigned long npages)
 {
@@ -596,14 +605,14 @@ static bool fpf_lock_bitmap(void)
 /* Called with the lock and the bitmap locked */
 static void fpf_set(void)
 {
-    KVMFprReport *report = &fpf.report;
+    FreePageReport *report = &fpf.report;
     int ret;
 
     report->epoch = fpf.epoch;
     report->nr_filtered = 0;
     report->nr_confirmed = 0;
 
-    ret = kvm_fpr_set_bitmap(report, fpf_drop);
+    ret = fpf_accel_ops()->set_bitmap(current_accel(), report, fpf_drop);
     trace_free_page_filter_set(report->epoch, fpf.nr_hints,
                                report->nr_filtered, report->nr_confirmed, ret);
     stat64_add(&fpf.filtered_pages, report->nr_filtered);
@@ -636,7 +645,7 @@ static void fpf_flush(void)
 static void fpf_extend(hwaddr base, unsigned long first, unsigned long end,
                        unsigned long npages)
 {
-    KVMFprReport *report = &fpf.report;
+    FreePageReport *report = &fpf.report;
 
     if (!fpf.nr_hints) {
         report->base = base;
@@ -738,7 +747,7 @@ static bool fpf_begin_epoch(uint64_t round, uint64_t epoch, bool partial,
     if (round != fpf.round) {
         /* The sync has merged what devices wrote, which T does not have. */
         if (!ret) {
-            kvm_fpr_disarm(epoch);
+            fpf_accel_ops()->disarm(current_accel(), epoch);
         }
         return false;
     }
@@ -778,14 +787,14 @@ static bool fpf_arm_for_hints(void)
     if (!fpf.users || fpf.arming == fpf.round) {
         return false;
     }
-    ret = kvm_fpr_arm(&epoch, NULL);
+    ret = fpf_accel_ops()->arm(current_accel(), &epoch, NULL);
     trace_free_page_filter_arm(epoch, 0, get_clock() - start, ret);
     return fpf_begin_epoch(fpf.round, epoch, false, ret);
 }
 
 /* The same by an agent's thread, with the lock, which is not held meanwhile */
 static bool fpf_arm_unlocked(uint64_t round,
-                             const KVMFprCandidates *candidates)
+                             const FreePageMap *candidates)
 {
     int64_t start = get_clock();
     uint64_t epoch;
@@ -795,7 +804,7 @@ static bool fpf_arm_unlocked(uint64_t round,
     fpf.arming = round;
     qemu_mutex_unlock(&fpf.lock);
 
-    ret = kvm_fpr_arm(&epoch, candidates);
+    ret = fpf_accel_ops()->arm(current_accel(), &epoch, candidates);
     trace_free_page_filter_arm(epoch, candidates ? candidates->npages : 0,
                                get_clock() - start, ret);
 
@@ -858,7 +867,7 @@ static bool fpf_wants_candidates(void)
 {
     return ram_bytes_remaining() > MIN(ram_bytes_total() / FPF_FEW_DIRTY,
                                        FPF_MAX_DIRTY) &&
-           kvm_fpr_can_arm_candidates();
+           fpf_accel_ops()->can_arm_candidates(current_accel());
 }
 
 /*
@@ -916,7 +925,7 @@ FreePageAsk free_page_filter_ask_again(void)
 }
 
 uint64_t free_page_filter_arm_for_report(uint64_t round,
-                                         const KVMFprCandidates *candidates)
+                                         const FreePageMap *candidates)
 {
     /* It takes a while. */
     assert(!bql_locked());

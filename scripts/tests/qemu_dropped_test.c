@@ -60,7 +60,7 @@ uint64_t ram_bitmap_drop(RAMBlock *rb, unsigned long start, unsigned long npages
 	uint64_t dropped;
 
 	free_page_dropped_prepare(rb);
-	dropped = kvm_fpr_clear_pages(rb->bmap, start, which, 0, npages, rb->dropped);
+	dropped = free_page_clear_map(rb->bmap, start, which, 0, npages, rb->dropped);
 	dirty_pages -= dropped;
 	return dropped;
 }

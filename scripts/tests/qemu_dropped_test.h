@@ -29,6 +29,7 @@
 
 typedef uint64_t hwaddr;
 typedef uint64_t ram_addr_t;
+typedef struct AccelState AccelState;
 typedef struct { uint64_t value; } Stat64;
 
 #define stat64_get(s) ((s)->value)

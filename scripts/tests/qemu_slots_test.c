@@ -11,7 +11,7 @@
 
 #include "qemu/bitmap.h"
 #include "system/kvm_int.h"
-#include "system/kvm_fpr.h"
+#include "accel/kvm/kvm-fpr.h"
 #include <linux/kvm_fpr.h>
 
 #define PAGE 4096ul
@@ -31,21 +31,15 @@ static unsigned int nr_calls;
 static int number;
 static bool failed;
 
-void kvm_slots_lock(void)
+int kvm_with_slots_locked(KVMState *s, KVMSlotsFunc *func, void *opaque)
 {
+	int ret;
+
 	assert(!locked);
 	locked = true;
-}
-
-void kvm_slots_unlock(void)
-{
-	assert(locked);
+	ret = func(s, opaque);
 	locked = false;
-}
-
-bool kvm_enabled(void)
-{
-	return true;
+	return ret;
 }
 
 bool kvm_dirty_ring_enabled(void)
@@ -85,7 +79,7 @@ int kvm_vm_ioctl(KVMState *s, unsigned long type, ...)
 static void drop(void *host, const unsigned long *confirmed, unsigned long npages)
 {
 	assert(locked);
-	kvm_fpr_clear_pages(unsent, ((char *)host - RAM) / PAGE, confirmed, 0, npages, NULL);
+	free_page_clear_map(unsent, ((char *)host - RAM) / PAGE, confirmed, 0, npages, NULL);
 }
 
 static void add_slot(int as_id, uint64_t page, uint64_t npages)
@@ -130,7 +124,7 @@ static bool is_free(unsigned long page)
 
 static int report(unsigned long first, unsigned long end)
 {
-	KVMFprReport report = {
+	FreePageReport report = {
 		.base = BASE, .first = first, .end = end,
 		.free = bitmap_new(PAGES), .part = bitmap_new(PAGES), .confirmed = bitmap_new(PAGES),
 	};
@@ -139,7 +133,7 @@ static int report(unsigned long first, unsigned long end)
 	for (unsigned long i = first; i < end; i++)
 		if (is_free(i))
 			set_bit(i, report.free);
-	ret = kvm_fpr_set_bitmap(&report, drop);
+	ret = kvm_fpr_ops.set_bitmap(NULL, &report, drop);
 	g_free(report.free);
 	g_free(report.part);
 	g_free(report.confirmed);

@@ -69,11 +69,12 @@ typedef struct KVMState {
 
 extern KVMState *kvm_state;
 
+typedef struct AccelState AccelState;
+
+#define KVM_STATE(as) ((void)(as), kvm_state)
+
 #define RCU_READ_LOCK_GUARD() do { } while (0)
 
-void kvm_slots_lock(void);
-void kvm_slots_unlock(void);
-bool kvm_enabled(void);
 bool kvm_dirty_ring_enabled(void);
 int kvm_vm_check_extension(KVMState *s, unsigned int extension);
 int kvm_vm_ioctl(KVMState *s, unsigned long type, ...);

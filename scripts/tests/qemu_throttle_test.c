@@ -66,9 +66,10 @@ static uint64_t migrate_throttle_trigger_threshold(void)
 
 MachineState *current_machine = &(MachineState) {};
 
-KVMFprBlocked kvm_fpr_blocked(void)
+static AccelFreePageBlocked accel_blocked(AccelState *as)
 {
-	return KVM_FPR_NOT_BLOCKED;
+	(void)as;
+	return ACCEL_FREE_PAGE_NOT_BLOCKED;
 }
 
 MigrationState *migrate_get_current(void)
@@ -104,10 +105,14 @@ void qapi_event_send_free_page_filter(FreePageFilterState state, bool has_blocke
 	(void)state, (void)has_blocked_reason, (void)blocked_reason, (void)blocked_text, (void)agent;
 }
 
-void kvm_fpr_disarm(uint64_t epoch)
+static void accel_disarm(AccelState *as, uint64_t epoch)
 {
-	(void)epoch;
+	(void)as, (void)epoch;
 }
+
+AccelClass accel_class = {
+	.free_page_ops = &(AccelFreePageOps) { .blocked = accel_blocked, .disarm = accel_disarm },
+};
 
 #define RAMBLOCK_FOREACH_NOT_IGNORED(rb)		for ((rb) = NULL; !(rb); (rb) = (RAMBlock *)&mig_stats)
 #define WITH_RCU_READ_LOCK_GUARD()

@@ -24,6 +24,7 @@
 #include "qemu/bitmap.h"
 #include "qemu/error-report.h"
 #include "system/kvm.h"
+#include "kvm-fpr.h"
 #include "kvm-fpr-vmm.h"
 
 /* A slot that was armed, as it was then */
@@ -94,12 +95,12 @@ static int kvm_fpr_vmm_arm_slot(const KVMSlot *slot)
     return kvm_fpr_vmm_clear(slot);
 }
 
-int kvm_fpr_vmm_arm(uint64_t *epoch)
+/* KVMSlotsFunc */
+static int kvm_fpr_vmm_arm_locked(KVMState *s, void *opaque)
 {
-    KVMState *s = kvm_state;
+    uint64_t *epoch = opaque;
     int ret = 0;
 
-    kvm_slots_lock();
     if (!armed) {
         armed = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     }
@@ -114,8 +115,12 @@ int kvm_fpr_vmm_arm(uint64_t *epoch)
         }
     }
     *epoch = ret ? 0 : last_epoch;
-    kvm_slots_unlock();
     return ret;
+}
+
+int kvm_fpr_vmm_arm(uint64_t *epoch)
+{
+    return kvm_with_slots_locked(kvm_state, kvm_fpr_vmm_arm_locked, epoch);
 }
 
 /*

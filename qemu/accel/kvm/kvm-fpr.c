@@ -3,7 +3,8 @@
  * KVM's free page filter, for the memory of this machine
  *
  * SET and everything that follows from it is one critical section under the
- * lock of the memory slots, because of three others that run under it:
+ * lock of the memory slots, by kvm_with_slots_locked(), because of three others
+ * that run under it:
  *
  * - KVM_CLEAR_DIRTY_LOG, which QEMU defers until a page is sent, clears what
  *   KVMSlot.dirty_bmap names.  A confirmed page that is used again has its bit
@@ -22,7 +23,8 @@
 #include "qemu/bitmap.h"
 #include "system/kvm.h"
 #include "system/kvm_int.h"
-#include "system/kvm_fpr.h"
+#include "accel/free-page-ops.h"
+#include "kvm-fpr.h"
 
 #include <linux/kvm.h>
 #include <linux/kvm_fpr.h>
@@ -199,7 +201,7 @@ static void kvm_fpr_forget(KVMSlot *slot, hwaddr gpa,
                     slot->start_addr + slot->memory_size);
 
     if (slot->dirty_bmap && from < to) {
-        kvm_fpr_clear_pages(slot->dirty_bmap, (from - slot->start_addr) / psize,
+        free_page_clear_map(slot->dirty_bmap, (from - slot->start_addr) / psize,
                             confirmed, (from - gpa) / psize,
                             (to - from) / psize, NULL);
     }
@@ -228,8 +230,8 @@ static void kvm_fpr_forget_all(KVMFprScope *scope, hwaddr gpa,
 
 /* Called with the memory slots locked */
 static int kvm_fpr_set_slot(KVMState *s, KVMFprScope *scope,
-                            const KVMFprSlot *item, KVMFprReport *report,
-                            KVMFprDropFunc *drop)
+                            const KVMFprSlot *item, FreePageReport *report,
+                            FreePageDropFunc *drop)
 {
     KVMSlot *slot = item->slot;
     size_t psize = qemu_real_host_page_size();
@@ -272,31 +274,29 @@ static int kvm_fpr_set_slot(KVMState *s, KVMFprScope *scope,
     return 0;
 }
 
-KVMFprBlocked kvm_fpr_blocked(void)
+static AccelFreePageBlocked kvm_fpr_blocked(AccelState *as)
 {
-    if (!kvm_enabled()) {
-        return KVM_FPR_NO_KVM;
-    }
     if (kvm_dirty_ring_enabled()) {
-        return KVM_FPR_DIRTY_RING;
+        return ACCEL_FREE_PAGE_DIRTY_RING;
     }
     if (HOST_BIG_ENDIAN) {
-        return KVM_FPR_BIG_ENDIAN;
+        return ACCEL_FREE_PAGE_BIG_ENDIAN;
     }
-    if (!(kvm_vm_check_extension(kvm_state, KVM_CAP_FREE_PAGE_FILTER) &
+    if (!(kvm_vm_check_extension(KVM_STATE(as), KVM_CAP_FREE_PAGE_FILTER) &
           KVM_FPR_CAP_CONFIRM)) {
-        return KVM_FPR_NO_KERNEL_SUPPORT;
+        return ACCEL_FREE_PAGE_NO_KERNEL_SUPPORT;
     }
-    return KVM_FPR_NOT_BLOCKED;
+    return ACCEL_FREE_PAGE_NOT_BLOCKED;
 }
 
-bool kvm_fpr_can_arm_candidates(void)
+static bool kvm_fpr_can_arm_candidates(AccelState *as)
 {
-    return kvm_vm_check_extension(kvm_state, KVM_CAP_FREE_PAGE_FILTER) &
+    return kvm_vm_check_extension(KVM_STATE(as), KVM_CAP_FREE_PAGE_FILTER) &
            KVM_FPR_CAP_CANDIDATES;
 }
 
-int kvm_fpr_arm(uint64_t *epoch, const KVMFprCandidates *candidates)
+static int kvm_fpr_arm(AccelState *as, uint64_t *epoch,
+                       const FreePageMap *candidates)
 {
     struct kvm_fpr_arm arg = {};
     int ret;
@@ -309,16 +309,23 @@ int kvm_fpr_arm(uint64_t *epoch, const KVMFprCandidates *candidates)
     }
     /* A signal interrupts it, and it goes on. */
     do {
-        ret = kvm_vm_ioctl(kvm_state, KVM_FPR_ARM, &arg);
+        ret = kvm_vm_ioctl(KVM_STATE(as), KVM_FPR_ARM, &arg);
     } while (ret == -EINTR || (!ret && arg.size));
 
     *epoch = ret ? 0 : arg.epoch;
     return ret;
 }
 
-int kvm_fpr_set_bitmap(KVMFprReport *report, KVMFprDropFunc *drop)
+typedef struct KVMFprSet {
+    FreePageReport *report;
+    FreePageDropFunc *drop;
+} KVMFprSet;
+
+/* KVMSlotsFunc */
+static int kvm_fpr_set_locked(KVMState *s, void *opaque)
 {
-    KVMState *s = kvm_state;
+    const KVMFprSet *set = opaque;
+    const FreePageReport *report = set->report;
     size_t psize = qemu_real_host_page_size();
     g_autoptr(GArray) slots = g_array_new(false, false, sizeof(KVMFprSlot));
     KVMFprScope scope = {
@@ -332,8 +339,6 @@ int kvm_fpr_set_bitmap(KVMFprReport *report, KVMFprDropFunc *drop)
     };
     int ret = 0;
 
-    RCU_READ_LOCK_GUARD();
-    kvm_slots_lock();
     kvm_fpr_foreach_slot(s, kvm_fpr_extend_scope, &scope);
     kvm_fpr_foreach_slot(s, kvm_fpr_collect_slot, &scope);
     kvm_fpr_find_aliases(slots, kvm_fpr_ram);
@@ -342,21 +347,36 @@ int kvm_fpr_set_bitmap(KVMFprReport *report, KVMFprDropFunc *drop)
         KVMFprSlot *item = &g_array_index(slots, KVMFprSlot, i);
 
         if (kvm_fpr_in_report(&scope, item->slot)) {
-            int err = kvm_fpr_set_slot(s, &scope, item, report, drop);
+            int err = kvm_fpr_set_slot(s, &scope, item, set->report, set->drop);
 
             /* A slot that is newer than the epoch does not spoil the others. */
             ret = err ?: ret;
         }
     }
-    kvm_slots_unlock();
-
     return ret;
 }
 
-void kvm_fpr_disarm(uint64_t epoch)
+static int kvm_fpr_set_bitmap(AccelState *as, FreePageReport *report,
+                              FreePageDropFunc *drop)
+{
+    KVMFprSet set = { report, drop };
+
+    RCU_READ_LOCK_GUARD();
+    return kvm_with_slots_locked(KVM_STATE(as), kvm_fpr_set_locked, &set);
+}
+
+static void kvm_fpr_disarm(AccelState *as, uint64_t epoch)
 {
     struct kvm_fpr_disarm arg = { .epoch = epoch };
 
     /* ESTALE, if another agent's ARM has ended the epoch, is fine, too. */
-    kvm_vm_ioctl(kvm_state, KVM_FPR_DISARM, &arg);
+    kvm_vm_ioctl(KVM_STATE(as), KVM_FPR_DISARM, &arg);
 }
+
+const AccelFreePageOps kvm_fpr_ops = {
+    .blocked = kvm_fpr_blocked,
+    .can_arm_candidates = kvm_fpr_can_arm_candidates,
+    .arm = kvm_fpr_arm,
+    .set_bitmap = kvm_fpr_set_bitmap,
+    .disarm = kvm_fpr_disarm,
+};

@@ -15,7 +15,7 @@
 #ifndef MIGRATION_FREE_PAGE_CANDIDATES_H
 #define MIGRATION_FREE_PAGE_CANDIDATES_H
 
-#include "system/kvm_fpr.h"
+#include "accel/free-page-ops.h"
 
 /*
  * Where the guest's addresses span more than so many times its memory, their
@@ -65,9 +65,10 @@ void free_page_candidates_add(FreePageCandidates *candidates, uint64_t first,
                               uint64_t npages, const unsigned long *bits);
 
 /**
- * free_page_candidates_get: what was gathered, for kvm_fpr_arm()
+ * free_page_candidates_get: what was gathered, for
+ *                           free_page_filter_arm_for_report()
  */
-KVMFprCandidates free_page_candidates_get(const FreePageCandidates *candidates);
+FreePageMap free_page_candidates_get(const FreePageCandidates *candidates);
 
 /**
  * free_page_candidates_end: forget them; those that were got are invalid then

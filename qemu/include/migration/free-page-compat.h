@@ -14,6 +14,7 @@
 #include "exec/address-spaces.h"
 #include "exec/memory.h"
 #include "exec/ramblock.h"
+#include "qemu/accel.h"
 
 typedef struct CharBackend CharFrontend;
 
@@ -22,6 +23,7 @@ typedef void FreePageClassData;
 
 #else
 
+#include "accel/accel-ops.h"
 #include "system/address-spaces.h"
 #include "system/memory.h"
 #include "system/ramblock.h"

@@ -38,7 +38,7 @@
 #define MIGRATION_FREE_PAGE_DROPPED_H
 
 #include "migration/free-page-compat.h"
-#include "system/kvm_fpr.h"
+#include "accel/free-page-ops.h"
 
 /**
  * free_page_dropped_prepare: pages of a block are about to be dropped

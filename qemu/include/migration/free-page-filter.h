@@ -13,7 +13,7 @@
 #include "exec/hwaddr.h"
 #include "monitor/monitor.h"
 #include "qapi/qapi-types-free-page-filter.h"
-#include "system/kvm_fpr.h"
+#include "accel/free-page-ops.h"
 
 /**
  * free_page_filter_wanted: whether the capability free-page-filter is set
@@ -115,7 +115,7 @@ FreePageAsk free_page_filter_ask_again(void);
  * begun in this round may be returned.
  */
 uint64_t free_page_filter_arm_for_report(uint64_t round,
-                                         const KVMFprCandidates *candidates);
+                                         const FreePageMap *candidates);
 
 /**
  * free_page_filter_report: pages that the guest reported free
