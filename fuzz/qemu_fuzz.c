@@ -107,6 +107,7 @@ static struct world {
 	uint8_t request[WIRE_REQUEST_LEN];
 	size_t requested;		/* bytes of it that were written */
 	NotifierWithReturn *notifier;
+	Notifier *machine_done;
 	uint64_t nr_syncs;
 	FreePageFilterState told, told_agent;	/* the last events, NOTHING_TOLD without one */
 	FreePageFilterBlockedReason told_reason;
@@ -120,6 +121,8 @@ static struct world {
 
 struct MigrationStats mig_stats;
 static FreePageAgent object;
+static MigrationState state = { .threshold_size = THRESHOLD };
+static FreePageFilter *filter;
 AddressSpace address_space_memory;
 static MachineState machine;
 MachineState *current_machine = &machine;
@@ -226,7 +229,8 @@ AioContext *iothread_get_aio_context(IOThread *thread)
 void iothread_stop(IOThread *thread)
 {
 	(void)thread;
-	MUST(fpf.hurry);
+	/* Before the machine is ready it waits for nothing. */
+	MUST(world.early || filter->hurry);
 }
 
 /* With a hole that takes whole chunks: what is named there is no candidate. */
@@ -303,13 +307,51 @@ int foreach_not_ignored_block(int (*func)(RAMBlock *rb, void *opaque), void *opa
 
 MigrationState *migrate_get_current(void)
 {
-	static MigrationState state = { .threshold_size = THRESHOLD };
-
+	/* Nobody asks for it before it is there, or once it is gone. */
+	MUST(state.references);
 	state.state = world.cancelled ? 0 : MIGRATION_STATUS_ACTIVE;
 	state.capabilities[MIGRATION_CAPABILITY_FREE_PAGE_FILTER] = !world.off;
 	state.capabilities[MIGRATION_CAPABILITY_FREE_PAGE_FILTER_STRICT] = world.strict;
 	state.to_dst_file = (QEMUFile *)&world;
 	return &state;
+}
+
+static void create_migration(void)
+{
+	filter = free_page_filter_new();
+	state.free_page_filter = filter;
+	state.references = 1;
+}
+
+void object_ref(Object *obj)
+{
+	MUST(obj == OBJECT(&state) && state.references);
+	state.references++;
+}
+
+void object_unref(Object *obj)
+{
+	MUST(obj == OBJECT(&state) && state.references);
+	if (--state.references)
+		return;
+	free_page_filter_free(filter);
+	state.free_page_filter = filter = NULL;
+}
+
+/* When the machine is ready, which is after there is a migration */
+
+void qemu_add_machine_init_done_notifier(Notifier *n)
+{
+	MUST(!world.machine_done);
+	world.machine_done = n;
+	if (!world.early)
+		n->notify(n, NULL);
+}
+
+void qemu_remove_machine_init_done_notifier(Notifier *n)
+{
+	MUST(world.machine_done == n);
+	world.machine_done = NULL;
 }
 
 /* Once, of a migration that is strict and goes on, and for a reason that was told. */
@@ -368,9 +410,9 @@ int64_t get_clock(void)
 /* Another thread was in SET, see wait_for_report(). */
 void qemu_cond_wait(QemuCond *cond, QemuMutex *lock)
 {
-	MUST(cond == &fpf.flushed && lock == &fpf.lock && lock->held && fpf.flushing);
-	fpf.flushing--;
-	fpf.nr_flushed++;
+	MUST(cond == &filter->flushed && lock == &filter->lock && lock->held && filter->flushing);
+	filter->flushing--;
+	filter->nr_flushed++;
 }
 
 /* The device has the BQL. */
@@ -416,7 +458,7 @@ static void arm_meanwhile(void)
 	world.meanwhile = NOTHING;
 	/* In this round the device does not arm, or it would end the epoch that begins. */
 	if (meanwhile == HURRY)
-		MUST(device_arms(false) == fpf.stock);
+		MUST(device_arms(false) == filter->stock);
 	else
 		free_page_filter_end_epoch();
 	if (meanwhile == NEXT_EPOCH)
@@ -430,7 +472,7 @@ void qemu_cond_timedwait(QemuCond *cond, QemuMutex *lock, int ms)
 	/* Nobody who wants the object's lock, or the bitmap, has to wait. */
 	MUST(!object.lock.held && !world.bitmap_locked);
 	world.now_ms += 1 + (ms - 1) / 2;
-	if (cond == &fpf.gave_way)
+	if (cond == &filter->gave_way)
 		have_lock(lock);
 }
 
@@ -541,8 +583,8 @@ static int accel_arm(AccelState *as, uint64_t *epoch, const FreePageMap *candida
 
 	(void)as;
 	*epoch = 0;
-	MUST(!world.off && !fpf.epoch && !object.lock.held && !world.bitmap_locked);
-	MUST(device ? !candidates && world.bql && fpf.lock.held : !world.bql && !fpf.lock.held);
+	MUST(!world.off && !filter->epoch && !object.lock.held && !world.bitmap_locked);
+	MUST(device ? !candidates && world.bql && filter->lock.held : !world.bql && !filter->lock.held);
 	MUST(device || candidates || !object.candidates.bits);
 	if (world.arm_fails)
 		return -5;
@@ -689,11 +731,11 @@ static int64_t checked_done(uint64_t round, bool complete)
 	unsigned int i;
 
 	MUST(round && !object.lock.held && won >= 0);
-	if (round != fpf.round || !fpf.epoch)
+	if (round != filter->round || !filter->epoch)
 		return won;
-	MUST(!fpf.nr_hints);
+	MUST(!filter->nr_hints);
 	/* Who is in a hurry gives up what it cannot hand over: it is sent. */
-	if (fpf.hurry)
+	if (filter->hurry)
 		return won;
 	for (i = 0; i < world.nr_named; i++)
 		MUST(find_first_bit(world.named[i].bits, WIRE_CHUNK_PAGES) == WIRE_CHUNK_PAGES);
@@ -762,7 +804,7 @@ static void end_period(uint64_t found)
 	static uint64_t before;
 	uint64_t pages = found, begin = (uint64_t)world.now_ms - 1000;
 	int64_t begin_ms = world.now_ms - 1000;
-	bool armed = stat64_get(&fpf.epochs), judged = armed && fpf.period.ms;
+	bool armed = stat64_get(&filter->epochs), judged = armed && filter->period.ms;
 
 	free_page_filter_end_period(&pages, &begin, &begin_ms, world.now_ms);
 	MUST(armed || pages == found);
@@ -826,14 +868,14 @@ static void hint(struct input *input)
 	 * As the balloon's device does, an epoch may begin here.  An odd size stands for a guest
 	 * that poisons its free pages.
 	 */
-	if (!device_arms(size & 1) || fpf.stock) {
+	if (!device_arms(size & 1) || filter->stock) {
 		/* Without the capability hints are what they are in stock QEMU, come what may. */
-		MUST(!world.off || (fpf.stock && !free_page_filter_hint(gpa, size)));
+		MUST(!world.off || (filter->stock && !free_page_filter_hint(gpa, size)));
 		return;
 	}
 	if (world.nr_named + 8 > MAX_NAMED)
 		free_page_filter_end_epoch();
-	for (end = gpa; fpf.epoch && end < gpa + size; ) {
+	for (end = gpa; filter->epoch && end < gpa + size; ) {
 		hwaddr rest = FPF_WINDOW_SIZE - end % FPF_WINDOW_SIZE;
 		hwaddr len = MIN(rest, gpa + size - end);
 		hwaddr first = ROUND_UP(end, 4096), last = QEMU_ALIGN_DOWN(end + len, 4096);
@@ -853,26 +895,26 @@ static void hint(struct input *input)
  */
 static void ask_for_last_round(uint64_t left)
 {
-	bool begun = fpf.last_round;
+	bool begun = filter->last_round;
 	uint64_t exact = free_page_filter_pending_exact(left);
 
 	MUST(exact == left || (left && left < FPF_NEAR * THRESHOLD && exact == ram_bytes_remaining()));
 	MUST(!world.pass_ms || !begun);
-	MUST(!world.pass_ms == (begun || !fpf.last_round));
+	MUST(!world.pass_ms == (begun || !filter->last_round));
 	world.pass_ms = 0;
 }
 
 static void wait_for_report(struct input *input)
 {
 	uint64_t how = input_number(input, 1);
-	bool late = fpf.late;
+	bool late = filter->late;
 	int64_t start = world.now_ms, excluded = world.excluded_ms;
 
 	if (how & 1) {
 		/* As if another thread were at that point: nobody may be waited for twice. */
-		fpf.flushing = !!(how & 2);
+		filter->flushing = !!(how & 2);
 		free_page_filter_before_pages();
-		fpf.flushing = 0;
+		filter->flushing = 0;
 	} else {
 		ask_for_last_round(input_number(input, 3));
 		MUST(!late || world.now_ms == start);
@@ -891,8 +933,8 @@ static void wait_for_report(struct input *input)
  */
 static void ask_again(void)
 {
-	uint64_t epoch = fpf.epoch;
-	bool again = fpf.partial && fpf.hint_epoch != epoch;
+	uint64_t epoch = filter->epoch;
+	bool again = filter->partial && filter->hint_epoch != epoch;
 
 	if (!object.again->pending)
 		return;
@@ -901,19 +943,19 @@ static void ask_again(void)
 	object.again->pending = false;
 	object.again->expired(object.again->opaque);
 	MUST(!object.round || (epoch && !world.little_left));
-	MUST(!object.round || object.epoch == fpf.epoch || (again && object.candidates.bits));
-	MUST(fpf.epoch == epoch || again);
+	MUST(!object.round || object.epoch == filter->epoch || (again && object.candidates.bits));
+	MUST(filter->epoch == epoch || again);
 }
 
 /* Of the device's, but not of an epoch in which it has armed: they may have been made before that. */
 static void hint_late(void)
 {
-	unsigned int before = fpf.nr_hints;
+	unsigned int before = filter->nr_hints;
 
-	if (fpf.stock || !fpf.epoch || fpf.hint_epoch == fpf.epoch)
+	if (filter->stock || !filter->epoch || filter->hint_epoch == filter->epoch)
 		return;
 	free_page_filter_hint(GiB, 64 << HOST_PAGE_SHIFT);
-	MUST(fpf.nr_hints == before);
+	MUST(filter->nr_hints == before);
 }
 
 /* The agent owes an answer for too long, if the clock says so. */
@@ -940,11 +982,11 @@ void qapi_event_send_free_page_filter(FreePageFilterState state, bool has_blocke
 		world.told = state;
 		break;
 	case FREE_PAGE_FILTER_STATE_BLOCKED:
-		MUST(!agent && blocked_reason == fpf.blocked);
+		MUST(!agent && blocked_reason == filter->blocked);
 		MUST(world.told != state || world.told_reason != blocked_reason);
 		/* What keeps the balloon out keeps no object out that is there. */
 		MUST(blocked_reason != FREE_PAGE_FILTER_BLOCKED_REASON_PAGE_POISON ||
-		     !stat64_get(&fpf.asked) || world.no_object);
+		     !stat64_get(&filter->asked) || world.no_object);
 		MUST(world.off == (blocked_reason == FREE_PAGE_FILTER_BLOCKED_REASON_CAPABILITY));
 		world.told = state;
 		world.told_reason = blocked_reason;
@@ -1071,10 +1113,10 @@ static void unplug_balloon(void)
 /* The filter is there as long as anybody uses it, in whatever order they go. */
 static void check_users(void)
 {
-	MUST(fpf.users == !world.no_balloon + !world.no_object);
-	MUST(!fpf.report.free == !fpf.users && !fpf.report.part == !fpf.users &&
-	     !fpf.report.confirmed == !fpf.users);
-	MUST(fpf.users || !world.epoch);
+	MUST(filter->users == !world.no_balloon + !world.no_object);
+	MUST(!filter->report.free == !filter->users && !filter->report.part == !filter->users &&
+	     !filter->report.confirmed == !filter->users);
+	MUST(filter->users || !world.epoch);
 }
 
 static void end_migration(struct input *input)
@@ -1084,7 +1126,7 @@ static void end_migration(struct input *input)
 	uint64_t how = input_number(input, 1);
 
 	MUST(!info == (world.no_balloon && world.no_object && world.off));
-	MUST(!info || !world.off || (!info->epochs && !info->reported_pages && !info->waited_ms && !fpf.asked.value));
+	MUST(!info || !world.off || (!info->epochs && !info->reported_pages && !info->waited_ms && !filter->asked.value));
 	if (world.notifier)
 		world.notifier->notify(world.notifier, &data, NULL);
 	free_page_filter_end_epoch();
@@ -1109,7 +1151,7 @@ static void end_migration(struct input *input)
 	world.old_files = how >> 4 & 5;
 	world.incoming = how & 0x80;
 	MUST(free_page_filter_incoming(NULL) ==
-	     ((!fpf.users && world.off) || !world.incoming || !(world.old_files & 1)));
+	     ((!filter->users && world.off) || !world.incoming || !(world.old_files & 1)));
 	if (how & 8)
 		return;
 	free_page_filter_end_epoch();
@@ -1193,8 +1235,8 @@ static void run_op(enum op op, struct input *input)
 	if (!world.no_object)
 		find_silence();
 	/* One object has asked once at most, and nobody keeps a lock. */
-	MUST(fpf.outstanding <= 1 && fpf.epoch == world.epoch && !fpf.arming);
-	MUST(!object.lock.held && !fpf.lock.held && !world.bitmap_locked);
+	MUST(filter->outstanding <= 1 && filter->epoch == world.epoch && !filter->arming);
+	MUST(!object.lock.held && !filter->lock.held && !world.bitmap_locked);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -1202,13 +1244,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct input input = { data, size };
 	enum op op;
 
-	/* Not the statics within functions: they only say what was told before. */
-	memset(&fpf, 0, sizeof(fpf));
 	world.nr_named = 0;
 	memset(&world, 0, offsetof(struct world, nr_named));
 	world.write_limit = 255;
 	world.confirms = 255;
+	/* As the command line does it: the object comes before the migration's, and may go before it. */
+	world.early = true;
 	plug_object();
+	if (size & 1) {
+		unplug_object();
+		plug_object();
+	}
+	MUST(!world.notifier && !state.references);
+	create_migration();
+	world.early = false;
+	world.machine_done->notify(world.machine_done, NULL);
 	plug_balloon();
 	begin_migration();
 
@@ -1218,10 +1268,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			run_op(op, &input);
 	}
 
+	/* When QEMU exits the migration's object is given up first. */
+	if (size & 2)
+		object_unref(OBJECT(&state));
 	if (!world.no_object)
 		unplug_object();
 	if (!world.no_balloon)
 		unplug_balloon();
+	if (size & 2) {
+		MUST(!filter);
+		return 0;
+	}
 	check_users();
+	object_unref(OBJECT(&state));
+	MUST(!filter);
 	return 0;
 }

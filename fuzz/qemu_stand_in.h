@@ -108,6 +108,7 @@ static inline void stand_in_unlock(QemuMutex **lock)
 #define RCU_READ_LOCK_GUARD()		((void)0)
 
 #define qemu_cond_init(cond)		((void)(cond))
+#define qemu_cond_destroy(cond)		((void)(cond))
 #define qemu_cond_signal(cond)		((void)(cond))
 #define qemu_cond_broadcast(cond)	((void)(cond))
 #define qatomic_set(p, value)		(*(p) = (value))
@@ -402,6 +403,11 @@ typedef enum {
 	MIGRATION_CAPABILITY__MAX,
 } MigrationCapability;
 
+typedef struct Notifier Notifier;
+struct Notifier {
+	void (*notify)(Notifier *n, void *data);
+};
+
 struct NotifierWithReturn {
 	int (*notify)(NotifierWithReturn *n, void *data, Error **errp);
 };
@@ -412,6 +418,8 @@ typedef struct MigrationState {
 	uint64_t threshold_size;
 	bool capabilities[MIGRATION_CAPABILITY__MAX];
 	QEMUFile *to_dst_file;
+	struct FreePageFilter *free_page_filter;
+	unsigned int references;	/* the object's */
 } MigrationState;
 typedef struct MachineState { void *cgs; } MachineState;
 
@@ -474,6 +482,10 @@ AioContext *iothread_get_aio_context(IOThread *thread);
 void flatview_for_each_range(FlatView *view, flatview_cb *cb, void *opaque);
 void iothread_stop(IOThread *thread);
 void iothread_destroy(IOThread *thread);
+void object_ref(Object *obj);
+void object_unref(Object *obj);
+void qemu_add_machine_init_done_notifier(Notifier *n);
+void qemu_remove_machine_init_done_notifier(Notifier *n);
 void precopy_add_notifier(NotifierWithReturn *n);
 void precopy_remove_notifier(NotifierWithReturn *n);
 bool phase_check(int phase);

@@ -52,6 +52,7 @@
 #include "migration/misc.h"
 #include "system/iothread.h"
 #include "system/runstate.h"
+#include "system/system.h"
 #include "trace.h"
 #include "wire.h"
 
@@ -90,6 +91,7 @@ struct FreePageAgent {
     uint32_t interval_ms;
     CharFrontend chr;
     IOThread *iothread;
+    Notifier machine_done;
     NotifierWithReturn precopy;
     /* Makes the object's own thread call fpa_work() */
     QEMUBH *work;
@@ -534,6 +536,19 @@ static void fpa_event(void *opaque, QEMUChrEvent event)
     }
 }
 
+/*
+ * Called with the BQL held.  An object of the command line is created before
+ * the migration's, to which the filter belongs.
+ */
+static void fpa_machine_done(Notifier *n, void *data)
+{
+    FreePageAgent *fpa = container_of(n, FreePageAgent, machine_done);
+
+    free_page_filter_enable();
+    fpa->precopy.notify = fpa_precopy_notify;
+    precopy_add_notifier(&fpa->precopy);
+}
+
 static void fpa_complete(UserCreatable *uc, Error **errp)
 {
     FreePageAgent *fpa = FREE_PAGE_AGENT(uc);
@@ -578,9 +593,8 @@ static void fpa_complete(UserCreatable *uc, Error **errp)
     qemu_chr_fe_set_handlers(&fpa->chr, fpa_can_read, fpa_read, fpa_event, NULL,
                              fpa, iothread_get_g_main_context(fpa->iothread),
                              true);
-    free_page_filter_enable();
-    fpa->precopy.notify = fpa_precopy_notify;
-    precopy_add_notifier(&fpa->precopy);
+    fpa->machine_done.notify = fpa_machine_done;
+    qemu_add_machine_init_done_notifier(&fpa->machine_done);
 }
 
 /*
@@ -589,6 +603,11 @@ static void fpa_complete(UserCreatable *uc, Error **errp)
  */
 static void fpa_end_thread(FreePageAgent *fpa)
 {
+    if (!fpa->precopy.notify) {
+        /* The machine is not ready: it was never asked for a report. */
+        iothread_stop(fpa->iothread);
+        return;
+    }
     free_page_filter_hurry(true);
     iothread_stop(fpa->iothread);
     fpa_discard(fpa);
@@ -601,6 +620,9 @@ static void fpa_finalize(Object *obj)
 {
     FreePageAgent *fpa = FREE_PAGE_AGENT(obj);
 
+    if (fpa->machine_done.notify) {
+        qemu_remove_machine_init_done_notifier(&fpa->machine_done);
+    }
     if (fpa->precopy.notify) {
         precopy_remove_notifier(&fpa->precopy);
     }

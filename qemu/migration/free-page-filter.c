@@ -57,7 +57,7 @@
  *
  *   BQL
  *     VirtIOBalloon.free_page_lock
- *       fpf.lock
+ *       FreePageFilter.lock
  *         RAMState.bitmap_mutex
  *           KVM's memory slots (kml_slots_lock)
  *
@@ -66,8 +66,8 @@
  * thread holds the bitmap_mutex for up to MAX_WAIT ms at a time and then takes
  * it again at once, before anybody else can: see free_page_filter_waits().
  * Where the network swallows what it sends, it holds it until TCP gives up.  So
- * nobody waits for the bitmap_mutex with fpf.lock, for which somebody with the
- * BQL may be waiting: see fpf_lock_bitmap().
+ * nobody waits for the bitmap_mutex with FreePageFilter.lock, for which
+ * somebody with the BQL may be waiting: see fpf_lock_bitmap().
  */
 
 #include "qemu/osdep.h"
@@ -183,12 +183,30 @@ typedef struct FPFPeriod {
     uint64_t dropped_pages;
 } FPFPeriod;
 
-static struct {
+/*
+ * The state of the filter, which the migration's object owns.  It is there as
+ * long as that is, also while no migration goes on: users come and go at any
+ * time, hints come at any time, and query-migrate tells of the last migration.
+ *
+ * Each user holds a reference to the migration's object, from
+ * free_page_filter_enable() to free_page_filter_disable().  When QEMU exits,
+ * migration_shutdown() gives up its own before user_creatable_cleanup() deletes
+ * the objects, and a device's iothread may run until the process ends.
+ *
+ * Nobody can enable the filter before there is that object.  Devices are
+ * created later.  Objects of the command line are created before it, for it
+ * checks the capabilities against the memory backends.  So they wait until the
+ * machine is ready, see fpa_machine_done(): no migration begins before that, in
+ * neither direction, and no snapshot is loaded.
+ */
+struct FreePageFilter {
     /*
      * How many devices and objects use the filter.  Written with the BQL
      * held, before one sends hints or reports and after it has stopped.
      */
     unsigned int users;
+    /* The same: why it was last warned that the filter is off */
+    FreePageFilterBlockedReason warned;
 
     /* Protects what follows, up to the counters */
     QemuMutex lock;
@@ -270,16 +288,36 @@ static struct {
     Stat64 filtered_pages;
     Stat64 confirmed_pages;
     Stat64 dropped_pages;
-} fpf;
+};
 
-static void __attribute__((constructor)) fpf_init(void)
+FreePageFilter *free_page_filter_new(void)
 {
-    qemu_mutex_init(&fpf.lock);
-    qemu_cond_init(&fpf.report_done);
-    qemu_cond_init(&fpf.gave_way);
-    qemu_cond_init(&fpf.flushed);
-    fpf.failed = FPF_NOT_BLOCKED;
-    fpf.blocked = FPF_NOT_BLOCKED;
+    FreePageFilter *fpf = g_new0(FreePageFilter, 1);
+
+    qemu_mutex_init(&fpf->lock);
+    qemu_cond_init(&fpf->report_done);
+    qemu_cond_init(&fpf->gave_way);
+    qemu_cond_init(&fpf->flushed);
+    fpf->warned = FPF_NOT_BLOCKED;
+    fpf->failed = FPF_NOT_BLOCKED;
+    fpf->blocked = FPF_NOT_BLOCKED;
+    return fpf;
+}
+
+void free_page_filter_free(FreePageFilter *fpf)
+{
+    assert(!fpf->users);
+    qemu_cond_destroy(&fpf->flushed);
+    qemu_cond_destroy(&fpf->gave_way);
+    qemu_cond_destroy(&fpf->report_done);
+    qemu_mutex_destroy(&fpf->lock);
+    g_free(fpf);
+}
+
+/* This machine's.  Called by those who know that it is there. */
+static FreePageFilter *fpf_get(void)
+{
+    return migrate_get_current()->free_page_filter;
 }
 
 bool free_page_filter_wanted(void)
@@ -330,7 +368,7 @@ static FreePageFilterBlockedReason fpf_find_machine_reason(void)
  * Called with the BQL held.  What cannot be set together with the capability
  * is not looked for: see free_page_filter_check_caps().
  */
-static FreePageFilterBlockedReason fpf_find_blocked_reason(void)
+static FreePageFilterBlockedReason fpf_find_blocked_reason(FreePageFilter *fpf)
 {
     FreePageFilterBlockedReason reason;
 
@@ -341,7 +379,7 @@ static FreePageFilterBlockedReason fpf_find_blocked_reason(void)
     if (reason != FPF_NOT_BLOCKED) {
         return reason;
     }
-    if (!fpf.users) {
+    if (!fpf->users) {
         return FREE_PAGE_FILTER_BLOCKED_REASON_NO_REPORTER;
     }
     return FPF_NOT_BLOCKED;
@@ -400,23 +438,23 @@ bool free_page_filter_check_caps(const bool *old_caps, const bool *new_caps,
 }
 
 /* Called with the BQL held.  Every reason is told once, not in every round. */
-static void fpf_warn_blocked(FreePageFilterBlockedReason reason)
+static void fpf_warn_blocked(FreePageFilter *fpf,
+                             FreePageFilterBlockedReason reason)
 {
-    static FreePageFilterBlockedReason told = FPF_NOT_BLOCKED;
-
-    if (reason != FPF_NOT_BLOCKED && reason != told) {
+    if (reason != FPF_NOT_BLOCKED && reason != fpf->warned) {
         warn_report("free-page-filter has no effect: %s",
                     fpf_blocked_text[reason]);
-        told = reason;
+        fpf->warned = reason;
     }
 }
 
 /* Called with the lock held: every change in a migration is told. */
-static void fpf_tell_blocked(FreePageFilterBlockedReason reason)
+static void fpf_tell_blocked(FreePageFilter *fpf,
+                             FreePageFilterBlockedReason reason)
 {
-    if (reason != FPF_NOT_BLOCKED && reason != fpf.told_blocked) {
-        fpf.told_blocked = reason;
-        fpf.told_on = false;
+    if (reason != FPF_NOT_BLOCKED && reason != fpf->told_blocked) {
+        fpf->told_blocked = reason;
+        fpf->told_on = false;
         qapi_event_send_free_page_filter(FREE_PAGE_FILTER_STATE_BLOCKED, true,
                                          reason, fpf_blocked_text[reason],
                                          NULL);
@@ -427,10 +465,11 @@ static void fpf_tell_blocked(FreePageFilterBlockedReason reason)
  * A migration that is strict fails where the filter is off.  While the guest
  * does not run nothing need be filtered: that goes for savevm's snapshots, too.
  */
-static void fpf_be_strict(FreePageFilterBlockedReason reason)
+static void fpf_be_strict(FreePageFilter *fpf,
+                          FreePageFilterBlockedReason reason)
 {
     if (reason != FPF_NOT_BLOCKED && fpf_is_strict() && runstate_is_running()) {
-        qatomic_set(&fpf.failed, reason);
+        qatomic_set(&fpf->failed, reason);
     }
 }
 
@@ -439,60 +478,60 @@ static void fpf_be_strict(FreePageFilterBlockedReason reason)
  * knows that the destination has not begun to run the guest.  In postcopy,
  * where it may have, an error would not bring the guest back.
  */
-static void fpf_fail_if_strict(void)
+static void fpf_fail_if_strict(FreePageFilter *fpf)
 {
     MigrationState *s = migrate_get_current();
-    FreePageFilterBlockedReason reason = qatomic_read(&fpf.failed);
+    FreePageFilterBlockedReason reason = qatomic_read(&fpf->failed);
     Error *err = NULL;
 
     if (reason == FPF_NOT_BLOCKED || s->state != MIGRATION_STATUS_ACTIVE) {
         return;
     }
-    qatomic_set(&fpf.failed, FPF_NOT_BLOCKED);
+    qatomic_set(&fpf->failed, FPF_NOT_BLOCKED);
     error_setg(&err, "free-page-filter-strict: the free page filter is off: %s",
                fpf_blocked_text[reason]);
     qemu_file_set_error_obj(s->to_dst_file, -EOPNOTSUPP, err);
 }
 
 /* As fpf_tell_blocked(), of a filter that is in use */
-static void fpf_tell_on(void)
+static void fpf_tell_on(FreePageFilter *fpf)
 {
-    if (!fpf.told_on) {
-        fpf.told_on = true;
-        fpf.told_blocked = FPF_NOT_BLOCKED;
+    if (!fpf->told_on) {
+        fpf->told_on = true;
+        fpf->told_blocked = FPF_NOT_BLOCKED;
         qapi_event_send_free_page_filter(FREE_PAGE_FILTER_STATE_ON, false, 0,
                                          NULL, NULL);
     }
 }
 
 /* Called with the lock held */
-static void fpf_forget_hints(void)
+static void fpf_forget_hints(FreePageFilter *fpf)
 {
-    FreePageReport *report = &fpf.report;
+    FreePageReport *report = &fpf->report;
 
-    if (fpf.nr_hints) {
+    if (fpf->nr_hints) {
         bitmap_clear(report->free, report->first, report->end - report->first);
-        fpf.nr_hints = 0;
+        fpf->nr_hints = 0;
     }
 }
 
 /* Called with the lock held */
-static void fpf_disarm(void)
+static void fpf_disarm(FreePageFilter *fpf)
 {
-    fpf_forget_hints();
-    if (fpf.epoch) {
-        fpf_accel_ops()->disarm(current_accel(), fpf.epoch);
-        fpf.epoch = 0;
+    fpf_forget_hints(fpf);
+    if (fpf->epoch) {
+        fpf_accel_ops()->disarm(current_accel(), fpf->epoch);
+        fpf->epoch = 0;
     }
 }
 
 /* Called with the lock held.  What KVM arms now, without it, comes too late. */
-static void fpf_end_round(void)
+static void fpf_end_round(FreePageFilter *fpf)
 {
-    fpf_disarm();
-    fpf.round++;
-    fpf.outstanding = 0;
-    qemu_cond_signal(&fpf.report_done);
+    fpf_disarm(fpf);
+    fpf->round++;
+    fpf->outstanding = 0;
+    qemu_cond_signal(&fpf->report_done);
 }
 
 /*
@@ -550,10 +589,14 @@ static uint64_t fpf_drop_whole(RAMBlock *rb, ram_addr_t offset,
     return dropped;
 }
 
-/* FreePageDropFunc, called with the bitmap locked, in an RCU read section */
+/*
+ * FreePageDropFunc, called with the bitmap locked, in an RCU critical section.
+ * It serves the migration that goes on, as does the bitmap.
+ */
 static void fpf_drop(void *host, const unsigned long *confirmed,
                      unsigned long npages)
 {
+    FreePageFilter *fpf = fpf_get();
     const size_t psize = qemu_real_host_page_size();
     const int page_bits = qemu_target_page_bits();
     uint64_t dropped;
@@ -572,7 +615,7 @@ static void fpf_drop(void *host, const unsigned long *confirmed,
     } else {
         dropped = fpf_drop_whole(rb, offset, confirmed, npages);
     }
-    stat64_add(&fpf.dropped_pages, dropped);
+    stat64_add(&fpf->dropped_pages, dropped);
     /*
      * What the last sync left is what a stopped guest is expected to wait for.
      * All that is dropped is part of it, for only a sync adds to the bitmap.
@@ -586,68 +629,68 @@ static void fpf_drop(void *host, const unsigned long *confirmed,
  * thread cannot send.  What was gathered may be of another epoch afterwards, or
  * nothing.  Returns whether the bitmap is locked.
  */
-static bool fpf_lock_bitmap(void)
+static bool fpf_lock_bitmap(FreePageFilter *fpf)
 {
     /* There is a bitmap for as long as there are hints, all of this epoch. */
-    while (fpf.nr_hints) {
+    while (fpf->nr_hints) {
         if (ram_bitmap_trylock()) {
             return true;
         }
-        if (fpf.hurry) {
-            fpf_forget_hints();
+        if (fpf->hurry) {
+            fpf_forget_hints(fpf);
             return false;
         }
-        qemu_cond_timedwait(&fpf.gave_way, &fpf.lock, FPF_TRY_MS);
+        qemu_cond_timedwait(&fpf->gave_way, &fpf->lock, FPF_TRY_MS);
     }
     return false;
 }
 
 /* Called with the lock and the bitmap locked */
-static void fpf_set(void)
+static void fpf_set(FreePageFilter *fpf)
 {
-    FreePageReport *report = &fpf.report;
+    FreePageReport *report = &fpf->report;
     int ret;
 
-    report->epoch = fpf.epoch;
+    report->epoch = fpf->epoch;
     report->nr_filtered = 0;
     report->nr_confirmed = 0;
 
     ret = fpf_accel_ops()->set_bitmap(current_accel(), report, fpf_drop);
-    trace_free_page_filter_set(report->epoch, fpf.nr_hints,
+    trace_free_page_filter_set(report->epoch, fpf->nr_hints,
                                report->nr_filtered, report->nr_confirmed, ret);
-    stat64_add(&fpf.filtered_pages, report->nr_filtered);
-    stat64_add(&fpf.confirmed_pages, report->nr_confirmed);
-    fpf_forget_hints();
+    stat64_add(&fpf->filtered_pages, report->nr_filtered);
+    stat64_add(&fpf->confirmed_pages, report->nr_confirmed);
+    fpf_forget_hints(fpf);
 }
 
 /*
  * Called with the lock held, which may be given up meanwhile: the epoch may be
  * over then.
  */
-static void fpf_flush(void)
+static void fpf_flush(FreePageFilter *fpf)
 {
-    if (!fpf.nr_hints) {
+    if (!fpf->nr_hints) {
         return;
     }
 
-    qatomic_set(&fpf.flushing, fpf.flushing + 1);
+    qatomic_set(&fpf->flushing, fpf->flushing + 1);
     /* For those who send pages, SET and the drop are one step. */
-    if (fpf_lock_bitmap()) {
-        fpf_set();
+    if (fpf_lock_bitmap(fpf)) {
+        fpf_set(fpf);
         ram_bitmap_unlock();
     }
-    qatomic_set(&fpf.flushing, fpf.flushing - 1);
-    fpf.nr_flushed++;
-    qemu_cond_signal(&fpf.flushed);
+    qatomic_set(&fpf->flushing, fpf->flushing - 1);
+    fpf->nr_flushed++;
+    qemu_cond_signal(&fpf->flushed);
 }
 
 /* Called with the lock held: pages [first, end) of a window were gathered. */
-static void fpf_extend(hwaddr base, unsigned long first, unsigned long end,
-                       unsigned long npages)
+static void fpf_extend(FreePageFilter *fpf, hwaddr base, unsigned long first,
+                       unsigned long end, unsigned long npages)
 {
-    FreePageReport *report = &fpf.report;
+    FreePageReport *report = &fpf->report;
 
-    if (!fpf.nr_hints) {
+    if (!fpf->nr_hints) {
         report->base = base;
         report->first = first;
         report->end = end;
@@ -655,27 +698,28 @@ static void fpf_extend(hwaddr base, unsigned long first, unsigned long end,
         report->first = MIN(report->first, first);
         report->end = MAX(report->end, end);
     }
-    fpf.nr_hints++;
-    stat64_add(&fpf.reported_pages, npages);
+    fpf->nr_hints++;
+    stat64_add(&fpf->reported_pages, npages);
 }
 
 /*
  * Called with the lock held, before something of a window is gathered that was
  * reported in this epoch.  Returns false if the epoch is over.
  */
-static bool fpf_enter_window(uint64_t epoch, hwaddr base)
+static bool fpf_enter_window(FreePageFilter *fpf, uint64_t epoch, hwaddr base)
 {
-    while (fpf.nr_hints && base != fpf.report.base) {
-        fpf_flush();
+    while (fpf->nr_hints && base != fpf->report.base) {
+        fpf_flush(fpf);
     }
-    return epoch && epoch == fpf.epoch;
+    return epoch && epoch == fpf->epoch;
 }
 
 /*
  * Called with the lock held; the range was reported in this epoch and lies
  * within one window.
  */
-static void fpf_gather(uint64_t epoch, hwaddr gpa, hwaddr size)
+static void fpf_gather(FreePageFilter *fpf, uint64_t epoch, hwaddr gpa,
+                       hwaddr size)
 {
     const size_t psize = qemu_real_host_page_size();
     hwaddr base = QEMU_ALIGN_DOWN(gpa, FPF_WINDOW_SIZE);
@@ -686,65 +730,69 @@ static void fpf_gather(uint64_t epoch, hwaddr gpa, hwaddr size)
     if (first >= end) {
         return;
     }
-    if (!fpf_enter_window(epoch, base)) {
+    if (!fpf_enter_window(fpf, epoch, base)) {
         return;
     }
-    bitmap_set(fpf.report.free, first, end - first);
-    fpf_extend(base, first, end, end - first);
-    if (fpf.nr_hints >= FPF_MAX_HINTS) {
-        fpf_flush();
+    bitmap_set(fpf->report.free, first, end - first);
+    fpf_extend(fpf, base, first, end, end - first);
+    if (fpf->nr_hints >= FPF_MAX_HINTS) {
+        fpf_flush(fpf);
     }
 }
 
 void free_page_filter_enable(void)
 {
+    FreePageFilter *fpf = fpf_get();
     const long npages = FPF_WINDOW_SIZE / qemu_real_host_page_size();
 
-    WITH_QEMU_LOCK_GUARD(&fpf.lock) {
-        if (!fpf.users++) {
-            fpf.report.free = bitmap_new(npages);
-            fpf.report.part = bitmap_new(npages);
-            fpf.report.confirmed = bitmap_new(npages);
+    object_ref(OBJECT(migrate_get_current()));
+    WITH_QEMU_LOCK_GUARD(&fpf->lock) {
+        if (!fpf->users++) {
+            fpf->report.free = bitmap_new(npages);
+            fpf->report.part = bitmap_new(npages);
+            fpf->report.confirmed = bitmap_new(npages);
         }
     }
     /* It is the first one, perhaps, and a migration may go on. */
-    if (fpf.blocked == FREE_PAGE_FILTER_BLOCKED_REASON_NO_REPORTER) {
-        qatomic_set(&fpf.blocked, FPF_NOT_BLOCKED);
+    if (fpf->blocked == FREE_PAGE_FILTER_BLOCKED_REASON_NO_REPORTER) {
+        qatomic_set(&fpf->blocked, FPF_NOT_BLOCKED);
     }
 }
 
 void free_page_filter_disable(void)
 {
-    QEMU_LOCK_GUARD(&fpf.lock);
-    assert(fpf.users);
-    if (--fpf.users) {
-        return;
-    }
+    FreePageFilter *fpf = fpf_get();
 
-    fpf_end_round();
-    g_clear_pointer(&fpf.report.free, g_free);
-    g_clear_pointer(&fpf.report.part, g_free);
-    g_clear_pointer(&fpf.report.confirmed, g_free);
+    WITH_QEMU_LOCK_GUARD(&fpf->lock) {
+        assert(fpf->users);
+        if (!--fpf->users) {
+            fpf_end_round(fpf);
+            g_clear_pointer(&fpf->report.free, g_free);
+            g_clear_pointer(&fpf->report.part, g_free);
+            g_clear_pointer(&fpf->report.confirmed, g_free);
+        }
+    }
+    object_unref(OBJECT(migrate_get_current()));
 }
 
 /* Called with the lock held */
-static void fpf_arm_failed(int err)
+static void fpf_arm_failed(FreePageFilter *fpf, int err)
 {
     warn_report_once("free-page-filter has no effect: "
                      "KVM_FPR_ARM failed (%s)", strerror(err));
-    qatomic_set(&fpf.blocked, FREE_PAGE_FILTER_BLOCKED_REASON_ARM_FAILED);
-    fpf_tell_blocked(FREE_PAGE_FILTER_BLOCKED_REASON_ARM_FAILED);
-    fpf_be_strict(FREE_PAGE_FILTER_BLOCKED_REASON_ARM_FAILED);
+    qatomic_set(&fpf->blocked, FREE_PAGE_FILTER_BLOCKED_REASON_ARM_FAILED);
+    fpf_tell_blocked(fpf, FREE_PAGE_FILTER_BLOCKED_REASON_ARM_FAILED);
+    fpf_be_strict(fpf, FREE_PAGE_FILTER_BLOCKED_REASON_ARM_FAILED);
 }
 
 /*
  * Called with the lock held, when KVM has armed, or failed to, after that round
  * had begun.  Returns whether there is an epoch now.
  */
-static bool fpf_begin_epoch(uint64_t round, uint64_t epoch, bool partial,
-                            int ret)
+static bool fpf_begin_epoch(FreePageFilter *fpf, uint64_t round, uint64_t epoch,
+                            bool partial, int ret)
 {
-    if (round != fpf.round) {
+    if (round != fpf->round) {
         /* The sync has merged what devices wrote, which T does not have. */
         if (!ret) {
             fpf_accel_ops()->disarm(current_accel(), epoch);
@@ -756,13 +804,13 @@ static bool fpf_begin_epoch(uint64_t round, uint64_t epoch, bool partial,
         return false;
     }
     if (ret) {
-        fpf_arm_failed(-ret);
+        fpf_arm_failed(fpf, -ret);
         return false;
     }
-    fpf.epoch = epoch;
-    fpf.partial = partial;
-    stat64_add(&fpf.epochs, 1);
-    fpf_tell_on();
+    fpf->epoch = epoch;
+    fpf->partial = partial;
+    stat64_add(&fpf->epochs, 1);
+    fpf_tell_on(fpf);
     return true;
 }
 
@@ -770,13 +818,13 @@ static bool fpf_begin_epoch(uint64_t round, uint64_t epoch, bool partial,
  * Called with the BQL and the lock held: all pages are tracked.  An epoch that
  * has begun since the last sync serves hints and reports alike.
  */
-static bool fpf_arm_for_hints(void)
+static bool fpf_arm_for_hints(FreePageFilter *fpf)
 {
     int64_t start = get_clock();
     uint64_t epoch;
     int ret;
 
-    if (fpf.epoch) {
+    if (fpf->epoch) {
         return true;
     }
     /*
@@ -784,79 +832,80 @@ static bool fpf_arm_for_hints(void)
      * an agent's thread arms already, the one would end the other's epoch, and
      * waiting for it takes as long as it takes.  The agent names more.
      */
-    if (!fpf.users || fpf.arming == fpf.round) {
+    if (!fpf->users || fpf->arming == fpf->round) {
         return false;
     }
     ret = fpf_accel_ops()->arm(current_accel(), &epoch, NULL);
     trace_free_page_filter_arm(epoch, 0, get_clock() - start, ret);
-    return fpf_begin_epoch(fpf.round, epoch, false, ret);
+    return fpf_begin_epoch(fpf, fpf->round, epoch, false, ret);
 }
 
 /* The same by an agent's thread, with the lock, which is not held meanwhile */
-static bool fpf_arm_unlocked(uint64_t round,
+static bool fpf_arm_unlocked(FreePageFilter *fpf, uint64_t round,
                              const FreePageMap *candidates)
 {
     int64_t start = get_clock();
     uint64_t epoch;
     int ret;
 
-    fpf_disarm();
-    fpf.arming = round;
-    qemu_mutex_unlock(&fpf.lock);
+    fpf_disarm(fpf);
+    fpf->arming = round;
+    qemu_mutex_unlock(&fpf->lock);
 
     ret = fpf_accel_ops()->arm(current_accel(), &epoch, candidates);
     trace_free_page_filter_arm(epoch, candidates ? candidates->npages : 0,
                                get_clock() - start, ret);
 
-    qemu_mutex_lock(&fpf.lock);
+    qemu_mutex_lock(&fpf->lock);
     /* Another thread may arm for the next round by now. */
-    if (fpf.arming == round) {
-        fpf.arming = 0;
+    if (fpf->arming == round) {
+        fpf->arming = 0;
     }
-    return fpf_begin_epoch(round, epoch, candidates, ret);
+    return fpf_begin_epoch(fpf, round, epoch, candidates, ret);
 }
 
 bool free_page_filter_arm(bool gpa, bool poison)
 {
-    FreePageFilterBlockedReason reason = fpf_find_blocked_reason();
+    FreePageFilter *fpf = fpf_get();
+    FreePageFilterBlockedReason reason = fpf_find_blocked_reason(fpf);
     /* What keeps this device out keeps no object out. */
-    bool others = reason == FPF_NOT_BLOCKED && fpf.users > 1;
+    bool others = reason == FPF_NOT_BLOCKED && fpf->users > 1;
 
     if (reason == FPF_NOT_BLOCKED && poison) {
         reason = FREE_PAGE_FILTER_BLOCKED_REASON_PAGE_POISON;
     } else if (reason == FPF_NOT_BLOCKED && !gpa) {
         reason = FREE_PAGE_FILTER_BLOCKED_REASON_IOMMU;
     }
-    fpf_warn_blocked(reason);
+    fpf_warn_blocked(fpf, reason);
 
-    QEMU_LOCK_GUARD(&fpf.lock);
+    QEMU_LOCK_GUARD(&fpf->lock);
     /* Where an agent is asked the filter is on, whatever keeps a device out. */
-    if (!others || !stat64_get(&fpf.asked)) {
-        qatomic_set(&fpf.blocked, reason);
-        fpf_tell_blocked(reason);
+    if (!others || !stat64_get(&fpf->asked)) {
+        qatomic_set(&fpf->blocked, reason);
+        fpf_tell_blocked(fpf, reason);
     }
     if (!others) {
-        fpf_be_strict(reason);
+        fpf_be_strict(fpf, reason);
     }
     /* A destination would wait for what stock hints took out of the bitmap. */
-    fpf.stock = reason != FPF_NOT_BLOCKED && !migrate_postcopy_ram() &&
+    fpf->stock = reason != FPF_NOT_BLOCKED && !migrate_postcopy_ram() &&
                 !(poison && free_page_filter_wanted());
     if (reason != FPF_NOT_BLOCKED) {
-        return fpf.stock;
+        return fpf->stock;
     }
-    if (!fpf_arm_for_hints()) {
+    if (!fpf_arm_for_hints(fpf)) {
         return false;
     }
-    fpf.hint_epoch = fpf.epoch;
+    fpf->hint_epoch = fpf->epoch;
     return true;
 }
 
 /* Called with the lock held */
-static void fpf_expect_report(void)
+static void fpf_expect_report(FreePageFilter *fpf)
 {
-    fpf.outstanding++;
-    fpf.asked_ms = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
-    stat64_add(&fpf.asked, 1);
+    fpf->outstanding++;
+    fpf->asked_ms = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+    stat64_add(&fpf->asked, 1);
 }
 
 /*
@@ -875,51 +924,53 @@ static bool fpf_wants_candidates(void)
  * while if this one tracks but a part of the pages.  Nobody may wait for a
  * report in it, though, but who asks; and hints would be of no use any more.
  */
-static bool fpf_may_arm_again(void)
+static bool fpf_may_arm_again(FreePageFilter *fpf)
 {
-    return fpf.partial && fpf.outstanding <= 1 &&
-           fpf.hint_epoch != fpf.epoch;
+    return fpf->partial && fpf->outstanding <= 1 &&
+           fpf->hint_epoch != fpf->epoch;
 }
 
 FreePageAsk free_page_filter_begin_report(uint32_t wait_first_ms,
                                           uint32_t wait_last_ms)
 {
-    FreePageFilterBlockedReason reason = fpf_find_blocked_reason();
+    FreePageFilter *fpf = fpf_get();
+    FreePageFilterBlockedReason reason = fpf_find_blocked_reason(fpf);
 
-    qatomic_set(&fpf.blocked, reason);
-    fpf_warn_blocked(reason);
-    fpf_be_strict(reason);
+    qatomic_set(&fpf->blocked, reason);
+    fpf_warn_blocked(fpf, reason);
+    fpf_be_strict(fpf, reason);
 
-    QEMU_LOCK_GUARD(&fpf.lock);
-    fpf_tell_blocked(reason);
-    if (reason != FPF_NOT_BLOCKED || !fpf.users) {
+    QEMU_LOCK_GUARD(&fpf->lock);
+    fpf_tell_blocked(fpf, reason);
+    if (reason != FPF_NOT_BLOCKED || !fpf->users) {
         return (FreePageAsk) {};
     }
-    fpf_expect_report();
-    fpf.wait_first_ms = wait_first_ms;
-    fpf.wait_last_ms = wait_last_ms;
+    fpf_expect_report(fpf);
+    fpf->wait_first_ms = wait_first_ms;
+    fpf->wait_last_ms = wait_last_ms;
     return (FreePageAsk) {
-        .round = fpf.round,
-        .epoch = fpf.epoch,
-        .candidates = !fpf.epoch && fpf_wants_candidates(),
+        .round = fpf->round,
+        .epoch = fpf->epoch,
+        .candidates = !fpf->epoch && fpf_wants_candidates(),
     };
 }
 
 FreePageAsk free_page_filter_ask_again(void)
 {
+    FreePageFilter *fpf = fpf_get();
     bool again;
 
-    QEMU_LOCK_GUARD(&fpf.lock);
+    QEMU_LOCK_GUARD(&fpf->lock);
     /* The next sync is near, and what it finds should be asked for at once. */
-    if (!fpf.epoch ||
+    if (!fpf->epoch ||
         ram_bytes_remaining() <= migrate_get_current()->threshold_size) {
         return (FreePageAsk) {};
     }
-    fpf_expect_report();
-    again = fpf_may_arm_again();
+    fpf_expect_report(fpf);
+    again = fpf_may_arm_again(fpf);
     return (FreePageAsk) {
-        .round = fpf.round,
-        .epoch = again ? 0 : fpf.epoch,
+        .round = fpf->round,
+        .epoch = again ? 0 : fpf->epoch,
         .candidates = again && fpf_wants_candidates(),
     };
 }
@@ -927,97 +978,104 @@ FreePageAsk free_page_filter_ask_again(void)
 uint64_t free_page_filter_arm_for_report(uint64_t round,
                                          const FreePageMap *candidates)
 {
+    FreePageFilter *fpf = fpf_get();
+
     /* It takes a while. */
     assert(!bql_locked());
 
-    QEMU_LOCK_GUARD(&fpf.lock);
-    if (round != fpf.round || fpf.arming == round) {
+    QEMU_LOCK_GUARD(&fpf->lock);
+    if (round != fpf->round || fpf->arming == round) {
         return 0;
     }
     /* One that another user has begun meanwhile serves as well. */
-    if (fpf.epoch && !fpf_may_arm_again()) {
-        return fpf.epoch;
+    if (fpf->epoch && !fpf_may_arm_again(fpf)) {
+        return fpf->epoch;
     }
-    return fpf_arm_unlocked(round, candidates) ? fpf.epoch : 0;
+    return fpf_arm_unlocked(fpf, round, candidates) ? fpf->epoch : 0;
 }
 
 /* Called by the migration thread with the lock held, but not with the BQL */
-static void fpf_wait_reports(uint32_t ms)
+static void fpf_wait_reports(FreePageFilter *fpf, uint32_t ms)
 {
     int64_t start = qemu_clock_get_ms(QEMU_CLOCK_REALTIME), now = start;
     MigrationState *s = migrate_get_current();
 
-    while (fpf.outstanding && now < start + ms &&
+    while (fpf->outstanding && now < start + ms &&
            s->state == MIGRATION_STATUS_ACTIVE) {
-        qemu_cond_timedwait(&fpf.report_done, &fpf.lock,
+        qemu_cond_timedwait(&fpf->report_done, &fpf->lock,
                             MIN(start + ms - now, FPF_WAIT_STEP_MS));
         now = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
     }
-    fpf.late |= fpf.outstanding > 0;
+    fpf->late |= fpf->outstanding > 0;
     migration_exclude_from_bandwidth(now - start);
-    stat64_add(&fpf.waited_ms, now - start);
-    trace_free_page_filter_wait(fpf.epoch, now - start, fpf.outstanding);
+    stat64_add(&fpf->waited_ms, now - start);
+    trace_free_page_filter_wait(fpf->epoch, now - start, fpf->outstanding);
 }
 
 bool free_page_filter_waits(void)
 {
-    return qatomic_read(&fpf.flushing) && get_clock() >= fpf.send_until;
+    FreePageFilter *fpf = fpf_get();
+
+    return qatomic_read(&fpf->flushing) && get_clock() >= fpf->send_until;
 }
 
 /* Wait until one SET had its turn, or no SET wants one any more. */
-static void fpf_give_way(void)
+static void fpf_give_way(FreePageFilter *fpf)
 {
     int64_t end, start = get_clock();
     unsigned int nr_flushed;
 
-    WITH_QEMU_LOCK_GUARD(&fpf.lock) {
-        nr_flushed = fpf.nr_flushed;
-        qemu_cond_signal(&fpf.gave_way);
-        while (fpf.flushing && nr_flushed == fpf.nr_flushed) {
-            qemu_cond_wait(&fpf.flushed, &fpf.lock);
+    WITH_QEMU_LOCK_GUARD(&fpf->lock) {
+        nr_flushed = fpf->nr_flushed;
+        qemu_cond_signal(&fpf->gave_way);
+        while (fpf->flushing && nr_flushed == fpf->nr_flushed) {
+            qemu_cond_wait(&fpf->flushed, &fpf->lock);
         }
     }
     end = get_clock();
-    fpf.send_until = end + (end - start);
+    fpf->send_until = end + (end - start);
 }
 
 void free_page_filter_before_pages(void)
 {
-    fpf_fail_if_strict();
+    FreePageFilter *fpf = fpf_get();
+
+    fpf_fail_if_strict(fpf);
     if (free_page_filter_waits()) {
-        fpf_give_way();
+        fpf_give_way(fpf);
     }
-    if (!fpf.first) {
+    if (!fpf->first) {
         return;
     }
 
-    fpf.first = false;
-    QEMU_LOCK_GUARD(&fpf.lock);
-    fpf_wait_reports(fpf.wait_first_ms);
+    fpf->first = false;
+    QEMU_LOCK_GUARD(&fpf->lock);
+    fpf_wait_reports(fpf, fpf->wait_first_ms);
 }
 
 uint64_t free_page_filter_pending_exact(uint64_t remaining)
 {
+    FreePageFilter *fpf = fpf_get();
     uint64_t threshold = migrate_get_current()->threshold_size;
 
-    fpf_fail_if_strict();
-    if (!fpf.users || fpf.last_round || !remaining ||
+    fpf_fail_if_strict(fpf);
+    if (!fpf->users || fpf->last_round || !remaining ||
         remaining >= FPF_NEAR * threshold) {
         return remaining;
     }
 
-    QEMU_LOCK_GUARD(&fpf.lock);
-    if (!fpf.wait_last_ms) {
+    QEMU_LOCK_GUARD(&fpf->lock);
+    if (!fpf->wait_last_ms) {
         return remaining;
     }
     /* Rounds may be short and many: do not wait in each of them for nothing. */
-    if (!fpf.late) {
-        fpf_wait_reports(fpf.wait_last_ms);
+    if (!fpf->late) {
+        fpf_wait_reports(fpf, fpf->wait_last_ms);
     }
     remaining = ram_bytes_remaining();
     if (remaining && remaining <= threshold) {
         /* As long as it could take with the guest stopped, but no longer */
-        fpf.last_round = true;
+        fpf->last_round = true;
         migration_request_pass(migrate_downtime_limit());
     }
     return remaining;
@@ -1026,19 +1084,21 @@ uint64_t free_page_filter_pending_exact(uint64_t remaining)
 bool free_page_filter_report(uint64_t epoch, hwaddr gpa,
                              const unsigned long *free, unsigned long npages)
 {
+    FreePageFilter *fpf = fpf_get();
     hwaddr base = QEMU_ALIGN_DOWN(gpa, FPF_WINDOW_SIZE);
     unsigned long first = (gpa - base) / qemu_real_host_page_size();
 
-    QEMU_LOCK_GUARD(&fpf.lock);
-    if (!fpf_enter_window(epoch, base)) {
+    QEMU_LOCK_GUARD(&fpf->lock);
+    if (!fpf_enter_window(fpf, epoch, base)) {
         return false;
     }
     /* Hints may have been gathered there: pages are added only. */
     for (unsigned long i = find_first_bit(free, npages); i < npages;
          i = find_next_bit(free, npages, i + 1)) {
-        set_bit(first + i, fpf.report.free);
+        set_bit(first + i, fpf->report.free);
     }
-    fpf_extend(base, first, first + npages, bitmap_count_one(free, npages));
+    fpf_extend(fpf, base, first, first + npages,
+               bitmap_count_one(free, npages));
     return true;
 }
 
@@ -1046,16 +1106,16 @@ bool free_page_filter_report(uint64_t epoch, hwaddr gpa,
  * Called with the lock held: for how many ms the pages would have been sent
  * that were dropped since this was called last.
  */
-static int64_t fpf_saved_ms(void)
+static int64_t fpf_saved_ms(FreePageFilter *fpf)
 {
-    const uint64_t dropped = stat64_get(&fpf.dropped_pages);
-    const uint64_t bytes = (dropped - fpf.accounted_pages) <<
+    const uint64_t dropped = stat64_get(&fpf->dropped_pages);
+    const uint64_t bytes = (dropped - fpf->accounted_pages) <<
                            qemu_target_page_bits();
     /* 0 before it was measured how fast pages are sent */
     const uint64_t bytes_per_ms = migrate_get_current()->threshold_size /
                                   MAX(migrate_downtime_limit(), 1);
 
-    fpf.accounted_pages = dropped;
+    fpf->accounted_pages = dropped;
     if (!bytes_per_ms) {
         return bytes ? INT64_MAX : 0;
     }
@@ -1064,48 +1124,51 @@ static int64_t fpf_saved_ms(void)
 
 int64_t free_page_filter_report_done(uint64_t round, bool complete)
 {
+    FreePageFilter *fpf = fpf_get();
     int64_t now;
 
-    QEMU_LOCK_GUARD(&fpf.lock);
+    QEMU_LOCK_GUARD(&fpf->lock);
 
-    if (round == fpf.round) {
-        fpf_flush();
+    if (round == fpf->round) {
+        fpf_flush(fpf);
     }
-    if (round != fpf.round) {
-        stat64_add(&fpf.discarded_reports, 1);
+    if (round != fpf->round) {
+        stat64_add(&fpf->discarded_reports, 1);
         return 0;
     }
 
     if (!complete) {
-        stat64_add(&fpf.discarded_reports, 1);
+        stat64_add(&fpf->discarded_reports, 1);
     } else {
         now = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
-        if (!stat64_get(&fpf.reports)) {
-            stat64_set(&fpf.first_report_ms, now - fpf.setup_time);
+        if (!stat64_get(&fpf->reports)) {
+            stat64_set(&fpf->first_report_ms, now - fpf->setup_time);
         }
-        stat64_add(&fpf.reports, 1);
-        fpf.late &= now - fpf.asked_ms > fpf.wait_last_ms;
+        stat64_add(&fpf->reports, 1);
+        fpf->late &= now - fpf->asked_ms > fpf->wait_last_ms;
     }
     /* Nothing more comes of this one, be it good or bad. */
-    fpf.outstanding--;
-    qemu_cond_signal(&fpf.report_done);
-    return fpf_saved_ms();
+    fpf->outstanding--;
+    qemu_cond_signal(&fpf->report_done);
+    return fpf_saved_ms(fpf);
 }
 
 bool free_page_filter_hint(hwaddr gpa, hwaddr size)
 {
-    QEMU_LOCK_GUARD(&fpf.lock);
-    const uint64_t epoch = fpf.hint_epoch;
+    FreePageFilter *fpf = fpf_get();
 
-    if (fpf.stock) {
+    QEMU_LOCK_GUARD(&fpf->lock);
+    const uint64_t epoch = fpf->hint_epoch;
+
+    if (fpf->stock) {
         return false;
     }
 
-    while (epoch && epoch == fpf.epoch && size) {
+    while (epoch && epoch == fpf->epoch && size) {
         hwaddr rest = FPF_WINDOW_SIZE - gpa % FPF_WINDOW_SIZE;
         hwaddr len = MIN(size, rest);
 
-        fpf_gather(epoch, gpa, len);
+        fpf_gather(fpf, epoch, gpa, len);
         gpa += len;
         size -= len;
     }
@@ -1114,87 +1177,96 @@ bool free_page_filter_hint(hwaddr gpa, hwaddr size)
 
 void free_page_filter_flush(void)
 {
-    QEMU_LOCK_GUARD(&fpf.lock);
-    fpf_flush();
+    FreePageFilter *fpf = fpf_get();
+
+    QEMU_LOCK_GUARD(&fpf->lock);
+    fpf_flush(fpf);
 }
 
 void free_page_filter_hurry(bool hurry)
 {
-    QEMU_LOCK_GUARD(&fpf.lock);
-    fpf.hurry = hurry;
-    qemu_cond_broadcast(&fpf.gave_way);
+    FreePageFilter *fpf = fpf_get();
+
+    QEMU_LOCK_GUARD(&fpf->lock);
+    fpf->hurry = hurry;
+    qemu_cond_broadcast(&fpf->gave_way);
 }
 
 void free_page_filter_setup(void)
 {
+    FreePageFilter *fpf = fpf_get();
+
     /* Also without users: the first one may come while the migration lasts. */
-    fpf.first = true;
-    fpf.send_until = 0;
-    fpf.last_round = false;
-    WITH_QEMU_LOCK_GUARD(&fpf.lock) {
-        fpf.round++;
-        fpf.wait_first_ms = 0;
-        fpf.wait_last_ms = 0;
-        fpf.late = false;
-        fpf.accounted_pages = 0;
-        fpf.told_on = false;
-        fpf.told_blocked = FPF_NOT_BLOCKED;
+    fpf->first = true;
+    fpf->send_until = 0;
+    fpf->last_round = false;
+    WITH_QEMU_LOCK_GUARD(&fpf->lock) {
+        fpf->round++;
+        fpf->wait_first_ms = 0;
+        fpf->wait_last_ms = 0;
+        fpf->late = false;
+        fpf->accounted_pages = 0;
+        fpf->told_on = false;
+        fpf->told_blocked = FPF_NOT_BLOCKED;
     }
-    qatomic_set(&fpf.failed, FPF_NOT_BLOCKED);
-    fpf.nr_rounds = 0;
-    fpf.period = (FPFPeriod) {};
-    fpf.setup_time = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
-    stat64_set(&fpf.epochs, 0);
-    stat64_set(&fpf.asked, 0);
-    stat64_set(&fpf.reports, 0);
-    stat64_set(&fpf.discarded_reports, 0);
-    stat64_set(&fpf.first_report_ms, 0);
-    stat64_set(&fpf.waited_ms, 0);
-    stat64_set(&fpf.reported_pages, 0);
-    stat64_set(&fpf.filtered_pages, 0);
-    stat64_set(&fpf.confirmed_pages, 0);
-    stat64_set(&fpf.dropped_pages, 0);
+    qatomic_set(&fpf->failed, FPF_NOT_BLOCKED);
+    fpf->nr_rounds = 0;
+    fpf->period = (FPFPeriod) {};
+    fpf->setup_time = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+    stat64_set(&fpf->epochs, 0);
+    stat64_set(&fpf->asked, 0);
+    stat64_set(&fpf->reports, 0);
+    stat64_set(&fpf->discarded_reports, 0);
+    stat64_set(&fpf->first_report_ms, 0);
+    stat64_set(&fpf->waited_ms, 0);
+    stat64_set(&fpf->reported_pages, 0);
+    stat64_set(&fpf->filtered_pages, 0);
+    stat64_set(&fpf->confirmed_pages, 0);
+    stat64_set(&fpf->dropped_pages, 0);
     free_page_dropped_setup();
-    qatomic_set(&fpf.blocked, fpf_find_blocked_reason());
-    if (fpf.users || free_page_filter_wanted()) {
-        fpf_warn_blocked(fpf.blocked);
-        QEMU_LOCK_GUARD(&fpf.lock);
-        fpf_tell_blocked(fpf.blocked);
-        fpf_be_strict(fpf.blocked);
+    qatomic_set(&fpf->blocked, fpf_find_blocked_reason(fpf));
+    if (fpf->users || free_page_filter_wanted()) {
+        fpf_warn_blocked(fpf, fpf->blocked);
+        QEMU_LOCK_GUARD(&fpf->lock);
+        fpf_tell_blocked(fpf, fpf->blocked);
+        fpf_be_strict(fpf, fpf->blocked);
     }
 }
 
-static FPFTotals fpf_totals(void)
+static FPFTotals fpf_totals(FreePageFilter *fpf)
 {
     return (FPFTotals) {
-        .asked = stat64_get(&fpf.asked),
-        .reports = stat64_get(&fpf.reports),
-        .reported_pages = stat64_get(&fpf.reported_pages),
-        .dropped_pages = stat64_get(&fpf.dropped_pages),
-        .waited_ms = stat64_get(&fpf.waited_ms),
+        .asked = stat64_get(&fpf->asked),
+        .reports = stat64_get(&fpf->reports),
+        .reported_pages = stat64_get(&fpf->reported_pages),
+        .dropped_pages = stat64_get(&fpf->dropped_pages),
+        .waited_ms = stat64_get(&fpf->waited_ms),
     };
 }
 
 void free_page_filter_begin_round(void)
 {
+    FreePageFilter *fpf = fpf_get();
+
     free_page_filter_end_epoch();
-    fpf.rounds[fpf.nr_rounds++ % FPF_MAX_ROUNDS] = fpf_totals();
+    fpf->rounds[fpf->nr_rounds++ % FPF_MAX_ROUNDS] = fpf_totals(fpf);
 }
 
 void free_page_filter_end_period(uint64_t *dirty_pages, uint64_t *bytes_begin,
                                  int64_t *begin_ms, int64_t now_ms)
 {
-    const FPFPeriod last = fpf.period;
+    FreePageFilter *fpf = fpf_get();
+    const FPFPeriod last = fpf->period;
     const uint64_t bytes = migration_transferred_bytes();
     uint64_t dropped;
 
-    if (!stat64_get(&fpf.epochs)) {
+    if (!stat64_get(&fpf->epochs)) {
         return;
     }
 
     /* The sync that is just over ended the epoch: nothing was dropped since. */
-    dropped = stat64_get(&fpf.dropped_pages);
-    fpf.period = (FPFPeriod) {
+    dropped = stat64_get(&fpf->dropped_pages);
+    fpf->period = (FPFPeriod) {
         .dirty_pages = *dirty_pages,
         .bytes = bytes - *bytes_begin,
         .ms = now_ms - *begin_ms,
@@ -1213,12 +1285,14 @@ void free_page_filter_end_period(uint64_t *dirty_pages, uint64_t *bytes_begin,
 
 void free_page_filter_end_epoch(void)
 {
-    if (!fpf.users) {
+    FreePageFilter *fpf = fpf_get();
+
+    if (!fpf->users) {
         return;
     }
 
-    QEMU_LOCK_GUARD(&fpf.lock);
-    fpf_end_round();
+    QEMU_LOCK_GUARD(&fpf->lock);
+    fpf_end_round(fpf);
 }
 
 static int fpf_check_incoming(RAMBlock *rb, void *opaque)
@@ -1236,19 +1310,21 @@ static int fpf_check_incoming(RAMBlock *rb, void *opaque)
 
 bool free_page_filter_incoming(Error **errp)
 {
+    FreePageFilter *fpf = fpf_get();
+
     /* A snapshot that is loaded into a running machine has all pages. */
-    return !(fpf.users || free_page_filter_wanted()) ||
+    return !(fpf->users || free_page_filter_wanted()) ||
            !runstate_check(RUN_STATE_INMIGRATE) ||
            !foreach_not_ignored_block(fpf_check_incoming, errp);
 }
 
 /* Called with the BQL held; the round with that number is remembered. */
-static FreePageFilterRound *fpf_round_info(uint64_t number,
+static FreePageFilterRound *fpf_round_info(FreePageFilter *fpf, uint64_t number,
                                            const FPFTotals *now)
 {
-    const FPFTotals *begin = &fpf.rounds[(number - 1) % FPF_MAX_ROUNDS];
-    const FPFTotals *end = number == fpf.nr_rounds ? now :
-                           &fpf.rounds[number % FPF_MAX_ROUNDS];
+    const FPFTotals *begin = &fpf->rounds[(number - 1) % FPF_MAX_ROUNDS];
+    const FPFTotals *end = number == fpf->nr_rounds ? now :
+                           &fpf->rounds[number % FPF_MAX_ROUNDS];
     FreePageFilterRound *info = g_new0(FreePageFilterRound, 1);
 
     info->round = number;
@@ -1262,29 +1338,30 @@ static FreePageFilterRound *fpf_round_info(uint64_t number,
 
 FreePageFilterInfo *free_page_filter_info(void)
 {
-    FreePageFilterBlockedReason blocked = qatomic_read(&fpf.blocked);
-    const FPFTotals now = fpf_totals();
+    FreePageFilter *fpf = fpf_get();
+    FreePageFilterBlockedReason blocked = qatomic_read(&fpf->blocked);
+    const FPFTotals now = fpf_totals(fpf);
     FreePageFilterInfo *info;
 
-    if (!fpf.users && !free_page_filter_wanted()) {
+    if (!fpf->users && !free_page_filter_wanted()) {
         return NULL;
     }
 
     info = g_new0(FreePageFilterInfo, 1);
-    info->epochs = stat64_get(&fpf.epochs);
+    info->epochs = stat64_get(&fpf->epochs);
     info->reports = now.reports;
-    info->discarded_reports = stat64_get(&fpf.discarded_reports);
+    info->discarded_reports = stat64_get(&fpf->discarded_reports);
     info->has_first_report_ms = info->reports;
-    info->first_report_ms = stat64_get(&fpf.first_report_ms);
+    info->first_report_ms = stat64_get(&fpf->first_report_ms);
     info->waited_ms = now.waited_ms;
     info->reported_pages = now.reported_pages;
-    info->filtered_pages = stat64_get(&fpf.filtered_pages);
-    info->confirmed_pages = stat64_get(&fpf.confirmed_pages);
+    info->filtered_pages = stat64_get(&fpf->filtered_pages);
+    info->confirmed_pages = stat64_get(&fpf->confirmed_pages);
     info->dropped_pages = now.dropped_pages;
     info->requested_pages = free_page_dropped_requests();
-    for (uint64_t n = fpf.nr_rounds;
-         n && n + FPF_MAX_ROUNDS > fpf.nr_rounds; n--) {
-        QAPI_LIST_PREPEND(info->rounds, fpf_round_info(n, &now));
+    for (uint64_t n = fpf->nr_rounds;
+         n && n + FPF_MAX_ROUNDS > fpf->nr_rounds; n--) {
+        QAPI_LIST_PREPEND(info->rounds, fpf_round_info(fpf, n, &now));
     }
     info->has_blocked_reason = blocked != FPF_NOT_BLOCKED;
     info->blocked_reason = info->has_blocked_reason ? blocked : 0;

@@ -25,6 +25,7 @@ struct MigrationStats mig_stats;
 static uint64_t written, sent;
 static int64_t now_ms;
 static unsigned int nr_throttled;
+static FreePageFilter *filter;
 
 /* What these parts of QEMU call */
 
@@ -76,6 +77,7 @@ MigrationState *migrate_get_current(void)
 {
 	static MigrationState state = { .capabilities = { [MIGRATION_CAPABILITY_FREE_PAGE_FILTER] = true } };
 
+	state.free_page_filter = filter;
 	return &state;
 }
 
@@ -145,9 +147,9 @@ static void migrate(unsigned int rounds, unsigned int ms, uint64_t dirty, uint64
 	free_page_filter_setup();
 	for (i = 0; i < rounds; i++) {
 		migration_bitmap_sync(&rs, false);
-		if (fpf.users) {
-			stat64_add(&fpf.epochs, 1);
-			stat64_add(&fpf.dropped_pages, i ? free_pages : 100000);
+		if (filter->users) {
+			stat64_add(&filter->epochs, 1);
+			stat64_add(&filter->dropped_pages, i ? free_pages : 100000);
 		}
 		now_ms += ms;
 		sent += SENT;
@@ -163,6 +165,8 @@ static uint64_t rate(void)
 
 int main(void)
 {
+	filter = free_page_filter_new();
+
 	/* Without the filter all is as it was. */
 	migrate(10, 2000, 900, 0);
 	MUST(nr_throttled == 4 && rate() == 450);
@@ -170,7 +174,7 @@ int main(void)
 	MUST(nr_throttled == 0 && rate() == 200);
 
 	/* With it a guest that frees what it writes is not throttled, and one that does not is, a period later. */
-	fpf.users = 1;
+	filter->users = 1;
 	migrate(10, 2000, 900, 600);
 	MUST(nr_throttled == 0 && rate() == 150);
 	migrate(10, 2000, 900, 0);

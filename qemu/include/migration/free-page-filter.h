@@ -15,6 +15,22 @@
 #include "qapi/qapi-types-free-page-filter.h"
 #include "accel/free-page-ops.h"
 
+/* Of this machine's filter; the migration's object owns it. */
+typedef struct FreePageFilter FreePageFilter;
+
+/**
+ * free_page_filter_new: the state of a filter that nobody uses
+ *
+ * Called when the migration's object is made.  All other functions of this file
+ * are about the state that migrate_get_current() has.
+ */
+FreePageFilter *free_page_filter_new(void);
+
+/**
+ * free_page_filter_free: the migration's object is gone, and so are all users
+ */
+void free_page_filter_free(FreePageFilter *fpf);
+
 /**
  * free_page_filter_wanted: whether the capability free-page-filter is set
  *
@@ -27,14 +43,16 @@ bool free_page_filter_wanted(void);
 /**
  * free_page_filter_enable: one more device or object uses the filter
  *
- * Called with the BQL held, before it calls any of the others.
+ * Called with the BQL held, before it calls any of the others, and not before
+ * there is the migration's object.  Takes a reference to that.
  */
 void free_page_filter_enable(void);
 
 /**
  * free_page_filter_disable: a device or object that has enabled it is gone
  *
- * Ends the epoch if it was the last one.  Called with the BQL held.
+ * Ends the epoch if it was the last one.  Called with the BQL held.  Releases
+ * the reference to the migration's object.
  */
 void free_page_filter_disable(void);
 
