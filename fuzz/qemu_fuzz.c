@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Fuzzes what QEMU does with a guest's reports and hints: free-page-agent.c and
- * free-page-filter.c as they are, with a migration, a chardev, KVM and guest memory that
+ * free-page-filter*.c as they are, with a migration, a chardev, KVM and guest memory that
  * the input makes do anything.
  *
  * What must hold: KVM gets, in the current epoch alone and with the bitmap locked, pages
@@ -20,6 +20,10 @@
 
 #include "../qemu/migration/free-page-candidates.c"
 #include "../qemu/migration/free-page-filter.c"
+#include "../qemu/migration/free-page-filter-blocked.c"
+#include "../qemu/migration/free-page-filter-info.c"
+#include "../qemu/migration/free-page-filter-report.c"
+#include "../qemu/migration/free-page-filter-wait.c"
 
 static bool checked_report(uint64_t epoch, hwaddr gpa, const unsigned long *free_pages,
 			   unsigned long npages);

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Whether QEMU throttles a guest for pages that were free: what migration/ram.c has of it, which
- * scripts/tests/qemu_series_test takes out of the patched source, with free-page-filter.c as it is.
+ * scripts/tests/qemu_series_test takes out of the patched source, with free-page-filter*.c as they are.
  */
 #include "../../fuzz/qemu_stand_in.h"
 
 #include "../../qemu/migration/free-page-filter.c"
+#include "../../qemu/migration/free-page-filter-blocked.c"
+#include "../../qemu/migration/free-page-filter-info.c"
+#include "../../qemu/migration/free-page-filter-report.c"
+#include "../../qemu/migration/free-page-filter-wait.c"
 
 #define TARGET_PAGE_SIZE	4096
 #define SENT			1000	/* pages in each round */
