@@ -6,6 +6,9 @@
 cc=gcc
 # A disk of contrib/, for which --enable-tools is needed
 backend=contrib/vhost-user-blk/vhost-user-blk
+# What our series tests in QEMU's own tree
+# shellcheck disable=SC2034 # for those who source this
+tests=(tests/unit/test-free-page-wire tests/qtest/{free-page-agent-test,migration-test})
 # What a machine without a display, disks or network cards asks for.
 firmware=(/usr/share/seabios/bios-256k.bin /usr/share/qemu/{kvmvapic,linuxboot_dma,pvh}.bin)
 options=(--target-list=x86_64-softmmu --without-default-features
@@ -62,10 +65,10 @@ configure_qemu()
 		"$2/configure" --python=/usr/bin/python3 --cc="$cc" "${options[@]}")
 }
 
-# make_qemu SOURCE BUILD LOG: also what has changed since. Upstream's own code may bring
+# make_qemu SOURCE BUILD LOG [TARGET...]: also what has changed since. Upstream's own code may bring
 # warnings with a newer compiler, ours may not.
 make_qemu()
 {
-	PYTHONPATH=$1/meson run_logged "$3" make -C "$2" -j"$(nproc)" qemu-system-x86_64 "$backend" &&
+	PYTHONPATH=$1/meson run_logged "$3" make -C "$2" -j"$(nproc)" qemu-system-x86_64 "$backend" "${@:4}" &&
 		! grep -E '(free-page|kvm[-_]fpr|/wire).*warning:' "$3" >&2
 }

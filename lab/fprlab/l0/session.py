@@ -9,6 +9,7 @@ from typing import Any, Callable, Optional, Sequence
 from ..common.errors import LabError
 from ..common.names import TOP
 from ..common.results import parse_result
+from ..common.tap import comment
 from .plan import MigrationPlan
 
 RUN_TIMEOUT = 240  # seconds for each migration, and for what makes no progress in it
@@ -40,6 +41,18 @@ def built(script: str, *arguments: str) -> Path:
     if result.returncode or not lines:
         raise LabError(f"{script} failed")
     return Path(lines[-1])
+
+
+def built_qemus() -> list[str]:
+    """The directories of all versions of QEMU, the default first; the source of one may be gone, which is said."""
+    lines = (TOP / "patches/qemu/versions").read_text(encoding="utf-8").splitlines()
+    found = []
+    for version in (line.split()[0] for line in lines if not line.startswith("#")):
+        try:
+            found.append(str(built("scripts/build-qemu", version)))
+        except NotToBeHad as error:
+            comment(f"without QEMU {version}: {error}")
+    return found
 
 
 def build_parts(*qemu: str, programs: bool = False, control: bool = False) -> Parts:
