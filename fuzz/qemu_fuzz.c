@@ -103,6 +103,7 @@ static struct world {
 	bool bitmap_locked;
 	bool incoming;
 	bool early;		/* the machine is not ready yet */
+	bool migrating;
 	bool has_to_fail, failed;	/* the migration, by the filter */
 	bool no_balloon, no_object;	/* users that are gone */
 	uint8_t busy;			/* tries to lock it that fail */
@@ -313,7 +314,7 @@ MigrationState *migrate_get_current(void)
 {
 	/* Nobody asks for it before it is there, or once it is gone. */
 	MUST(state.references);
-	state.state = world.cancelled ? 0 : MIGRATION_STATUS_ACTIVE;
+	state.state = world.cancelled || !world.migrating ? 0 : MIGRATION_STATUS_ACTIVE;
 	state.capabilities[MIGRATION_CAPABILITY_FREE_PAGE_FILTER] = !world.off;
 	state.capabilities[MIGRATION_CAPABILITY_FREE_PAGE_FILTER_STRICT] = world.strict;
 	state.to_dst_file = (QEMUFile *)&world;
@@ -925,7 +926,7 @@ static void wait_for_report(struct input *input)
 	}
 	MUST(world.now_ms - start <= WAIT_MS);
 	/* Before any more pages are sent. */
-	MUST(!world.has_to_fail || world.failed || world.cancelled);
+	MUST(!world.has_to_fail || world.failed || world.cancelled || !world.migrating);
 	MUST(!world.off || world.now_ms == start);
 	/* For the bandwidth, that time has not passed. */
 	MUST(world.now_ms - start == world.excluded_ms - excluded);
@@ -1045,6 +1046,7 @@ static void begin_migration(void)
 	world.has_to_fail = false;
 	world.failed = false;
 	world.nr_syncs = 0;
+	world.migrating = true;
 	free_page_filter_setup();
 }
 
@@ -1148,6 +1150,7 @@ static void end_migration(struct input *input)
 		free(info);
 	}
 	/* Devices neither come nor go in a migration, objects do. */
+	world.migrating = how & 8;
 	if (how & 4)
 		(world.no_object ? plug_object : unplug_object)();
 	check_users();

@@ -164,6 +164,23 @@ void free_page_filter_enable(void)
     }
 }
 
+/*
+ * Called with the BQL and the lock held, when the last user is gone.  A
+ * migration that goes on does without the filter from here, or fails.
+ */
+static void fpf_switch_off(FreePageFilter *fpf)
+{
+    FreePageFilterBlockedReason reason;
+
+    if (migrate_get_current()->state != MIGRATION_STATUS_ACTIVE) {
+        return;
+    }
+    reason = fpf_find_blocked_reason(fpf);
+    qatomic_set(&fpf->blocked, reason);
+    fpf_tell_blocked(fpf, reason);
+    fpf_be_strict(fpf, reason);
+}
+
 void free_page_filter_disable(void)
 {
     FreePageFilter *fpf = fpf_get();
@@ -175,6 +192,7 @@ void free_page_filter_disable(void)
             g_clear_pointer(&fpf->report.free, g_free);
             g_clear_pointer(&fpf->report.part, g_free);
             g_clear_pointer(&fpf->report.confirmed, g_free);
+            fpf_switch_off(fpf);
         }
     }
     object_unref(OBJECT(migrate_get_current()));

@@ -51,8 +51,9 @@ void free_page_filter_enable(void);
 /**
  * free_page_filter_disable: a device or object that has enabled it is gone
  *
- * Ends the epoch if it was the last one.  Called with the BQL held.  Releases
- * the reference to the migration's object.
+ * Ends the epoch if it was the last one; a migration that goes on does without
+ * the filter from here, or fails if it is strict.  Called with the BQL held.
+ * Releases the reference to the migration's object.
  */
 void free_page_filter_disable(void);
 
