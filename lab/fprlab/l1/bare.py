@@ -6,6 +6,7 @@ import contextlib
 import socket
 import struct
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any, Iterator, Optional, Sequence
 
@@ -43,13 +44,25 @@ class LyingAgent(AgentServer):
     """It says that all memory from 128 MiB on, up to 4 GiB, is free. What the firmware needs is below."""
 
     def __init__(self, path: Path) -> None:
+        self._hold = False
+        self.in_the_middle = threading.Event()
+        self.go_on = threading.Event()
         super().__init__(path, self._lie)
 
-    @staticmethod
-    def _lie(connection: socket.socket) -> None:
+    def hold(self) -> None:
+        """From now on, stop in the middle of each report until told to go on."""
+        self._hold = True
+
+    def _lie(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while request := connection.recv(wire.REQUEST_LEN, socket.MSG_WAITALL):
-                connection.sendall(wire.all_free(wire.decode_request(request), 4 * GIB // PAGE, wire.CHUNK_PAGES))
+                report = wire.all_free(wire.decode_request(request), 4 * GIB // PAGE, wire.CHUNK_PAGES)
+                if self._hold:
+                    connection.sendall(report[:len(report) // 2])
+                    report = report[len(report) // 2:]
+                    self.in_the_middle.set()
+                    self.go_on.wait()
+                connection.sendall(report)
 
 
 def boot_sector() -> bytes:
@@ -64,6 +77,7 @@ class Bare:
     def __init__(self, qemu: Path, directory: Path, *arguments: str) -> None:
         directory.mkdir(exist_ok=True)
         self.directory = directory
+        self.agent: Optional[LyingAgent] = None
         (directory / "disk").write_bytes(boot_sector())
         self._stderr = directory / "stderr"
         with self._stderr.open("wb") as stderr:
@@ -146,6 +160,7 @@ def bare(qemu: Path, directory: Path, *arguments: str, agent: bool = True) -> It
     machine = None
     try:
         machine = Bare(qemu, directory, *extra, *arguments)
+        machine.agent = liar
         yield machine
     except (LabError, OSError) as error:
         raise LabError(f"{error}; QEMU's status {machine and machine.status_of_end()}, {machine and machine.said()}"
@@ -154,5 +169,6 @@ def bare(qemu: Path, directory: Path, *arguments: str, agent: bool = True) -> It
         if machine:
             machine.end()
         if liar:
+            liar.go_on.set()
             liar.end()
 
