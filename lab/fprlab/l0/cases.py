@@ -2,11 +2,12 @@
 """A test that is a list of migrations, each with features, in one boot of the lab's host."""
 
 import dataclasses
+import sys
 from typing import Any, Sequence
 
 from ..common.errors import LabError
-from ..common.tap import Tap, comment
-from .session import build_parts, run_cases
+from ..common.tap import Tap, comment, skip_all
+from .session import NotToBeHad, build_parts, run_cases
 
 GUEST_MIB = 512
 
@@ -45,13 +46,17 @@ def told(result: dict[str, Any]) -> str:
                       f"the guest checked {' and '.join(map(str, result['verified_pages']))}", *result["found"]])
 
 
-def test_cases(cases: Sequence[Case], skipped: Sequence[Skipped] = ()) -> int:
-    """Print TAP; 0 if all migrations were verified."""
+def test_cases(cases: Sequence[Case], skipped: Sequence[Skipped] = (), qemu: Sequence[str] = ()) -> int:
+    """Print TAP; 0 if all migrations were verified. They are made with another version of QEMU if one is named."""
+    try:
+        parts = build_parts(*qemu)
+    except NotToBeHad as error:
+        skip_all(str(error))
     tap = Tap(len(cases) + len(skipped))
     results: list[dict[str, Any]] = []
     well = True
     try:
-        results = run_cases([case.how for case in cases], GUEST_MIB, build_parts(), comment)
+        results = run_cases([case.how for case in cases], GUEST_MIB, parts, comment)
     except LabError as error:
         well = False
         comment(f"FAILED: {error}")
@@ -62,3 +67,18 @@ def test_cases(cases: Sequence[Case], skipped: Sequence[Skipped] = ()) -> int:
     for skip in skipped:
         tap.skip(skip.what, skip.why)
     return tap.end() or int(not well)
+
+
+def main(short: Sequence[Case], more: Sequence[Case], skipped: Sequence[Skipped] = (),
+         newer: Sequence[Case] = ()) -> int:
+    """The program: [--all] [VERSION]. Without --all the default version of QEMU does the short form, and a newer one
+    what that alone does, if anything."""
+    arguments = sys.argv[1:]
+    everything = arguments[:1] == ["--all"]
+    version = arguments[everything:]
+    if len(version) > 1 or any(argument.startswith("-") for argument in version):
+        print(f"usage: {sys.argv[0].rsplit('/', 1)[-1]} [--all] [VERSION]", file=sys.stderr)
+        return 2
+    own = newer if version else ()
+    cases = [*short, *more, *own] if everything else own or short
+    return test_cases(cases, skipped if everything or not own else (), version)

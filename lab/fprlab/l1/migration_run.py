@@ -51,6 +51,11 @@ class Run:
         how = self.postcopy()
         return bool(how and how.runs)
 
+    def loses(self) -> bool:
+        """Whether the guest is lost with its destination."""
+        how = self.postcopy()
+        return bool(how and how.loses)
+
     def early(self) -> bool:
         """Whether it is migrated before it has an agent, or anything else."""
         return any(feature.early for feature in self.features)

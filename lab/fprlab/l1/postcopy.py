@@ -42,13 +42,18 @@ def wait_moment(source: GuestQemu, how: Postcopy) -> None:
         wait_held(source.qmp, "it is active", lambda: status_of(source) == "active")
 
 
-def break_connection(source: GuestQemu, destination: GuestQemu, uri: str) -> None:
-    """Both ends lose the connection in the middle, and are given another one."""
+def wait_middle(source: GuestQemu, destination: GuestQemu) -> None:
+    """Wait until some memory has come in postcopy."""
     # Before it has the devices' state a destination gives up, with the filter or without.
     wait_until("the destination has the devices' state",
                lambda: destination.qmp.execute("query-status")["status"] != "inmigrate")
     wait_until("some memory has come in postcopy",
                lambda: source.qmp.execute("query-migrate")["ram"]["postcopy-bytes"] > BROKEN_AFTER)
+
+
+def break_connection(source: GuestQemu, destination: GuestQemu, uri: str) -> None:
+    """Both ends lose the connection in the middle, and are given another one."""
+    wait_middle(source, destination)
     source.qmp.execute_out_of_band("migrate-pause")
     for side in (source, destination):
         wait_until("postcopy is paused", lambda side=side: status_of(side) == "postcopy-paused")

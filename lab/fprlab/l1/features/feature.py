@@ -35,6 +35,7 @@ class Postcopy:
     moment: str  # "start", "report" (once pages were dropped, if there is a filter), "rounds" (a few) or "any"
     runs: bool = False    # the guest goes on at the destination at once, while its memory comes
     breaks: bool = False  # the connection breaks after that, and another one is made
+    loses: bool = False   # the destination is killed after that
 
 
 def no_arguments(_directory: Path, _incoming: bool) -> Sequence[str]:

@@ -4,7 +4,7 @@
 import dataclasses
 
 from ...common.errors import LabError
-from .feature import Ends, Feature, Postcopy, found_nothing, nothing
+from .feature import Ends, Feature, Postcopy, Side, found_nothing, nothing
 from .holding import HELD
 from .memory import MEMORY_FEATURES
 
@@ -19,16 +19,27 @@ BREAKABLE_RATE = 4 << 20
 FIRST_ROUND = {"max-bandwidth": 12 << 20}
 
 
+def waits(destination: Side) -> str:
+    """How long the guest waited for pages, as far as this QEMU has counted it."""
+    info = destination.qmp.execute("query-migrate")
+    text = ""
+    if (blocked := info.get("postcopy-blocktime")) is not None:
+        text += f", all vCPUs waited {blocked} ms"
+    if distribution := info.get("postcopy-latency-dist"):
+        # QEMU's buckets: the first is from 1 microsecond on, each other one from twice as many.
+        text += ", faults by microseconds from " + " ".join(
+            f"{1 << bucket}:{count}" for bucket, count in enumerate(distribution) if count)
+    return text
+
+
 def told(ends: Ends) -> str:
     """What came in postcopy; LabError if nothing did."""
     ram = ends.info["ram"]
     counters = ends.info.get("free-page-filter", {})
     if not ram["postcopy-bytes"]:
         raise LabError("the migration has not gone over to postcopy")
-    blocked = ends.destination.qmp.execute("query-migrate").get("postcopy-blocktime")
     return (f"{ram['postcopy-bytes'] >> 10} KiB in postcopy, {ram['postcopy-requests']} pages requested, "
-            f"{counters.get('requested-pages', 0)} of them dropped ones"
-            + (f", all vCPUs waited {blocked} ms" if blocked is not None else ""))
+            f"{counters.get('requested-pages', 0)} of them dropped ones{waits(ends.destination)}")
 
 
 def check_requested(ends: Ends) -> str:
@@ -45,6 +56,13 @@ def check_precopy(ends: Ends) -> str:
     return "nobody asked for postcopy"
 
 
+def check_multifd(ends: Ends) -> str:
+    """What came before the switch came by multifd."""
+    if not ends.info["ram"]["multifd-bytes"]:
+        raise LabError("nothing was sent by multifd")
+    return f"{ends.info['ram']['multifd-bytes'] >> 10} KiB by multifd, {told(ends)}"
+
+
 POSTCOPY_FEATURES = {feature.name: feature for feature in (
     Feature("postcopy-ram", capabilities=(CAPABILITY,), loaded=check_precopy, excludes=EXCLUDED),
     Feature("postcopy-start", capabilities=(CAPABILITY,), parameters=HELD, postcopy=Postcopy("start"), loaded=told, excludes=EXCLUDED),
@@ -58,6 +76,13 @@ POSTCOPY_FEATURES = {feature.name: feature for feature in (
     Feature("postcopy-breaks", capabilities=(CAPABILITY,),
             parameters={**HELD, "max-postcopy-bandwidth": BREAKABLE_RATE}, postcopy=Postcopy("report", breaks=True),
             loaded=told, excludes=EXCLUDED),
+    Feature("postcopy-killed", capabilities=(CAPABILITY,),
+            parameters={**HELD, "max-postcopy-bandwidth": BREAKABLE_RATE}, postcopy=Postcopy("report", loses=True),
+            excludes=EXCLUDED),
+    # QEMU combines these from 10.1 on.
+    Feature("postcopy-multifd", capabilities=(CAPABILITY, "multifd"),
+            parameters={**HELD, "multifd-channels": 2}, postcopy=Postcopy("report"), loaded=check_multifd,
+            excludes=("xbzrle", *EXCLUDED)),
     # A second connection for what is asked for, beside any of the others.
     Feature("postcopy-preempt", capabilities=(CAPABILITY, "postcopy-preempt"), excludes=EXCLUDED),
     # Huge pages, without what the test of that feature measures and sets the pace for.
