@@ -17,6 +17,8 @@ POSTCOPY_RATE = 32 << 20
 BREAKABLE_RATE = 4 << 20
 # In the first round so fast that it ends soon, and so slow that its end can be seen to come.
 FIRST_ROUND = {"max-bandwidth": 12 << 20}
+# More than its channels need themselves.
+MULTIFD_BYTES = 16 << 20
 
 
 def waits(destination: Side) -> str:
@@ -57,15 +59,16 @@ def check_precopy(ends: Ends) -> str:
 
 
 def check_multifd(ends: Ends) -> str:
-    """What came before the switch came by multifd."""
-    if not ends.info["ram"]["multifd-bytes"]:
-        raise LabError("nothing was sent by multifd")
+    """Pages came by multifd before the switch."""
+    if ends.info["ram"]["multifd-bytes"] < MULTIFD_BYTES:
+        raise LabError(f"{ends.info['ram']['multifd-bytes']} bytes were sent by multifd")
     return f"{ends.info['ram']['multifd-bytes'] >> 10} KiB by multifd, {told(ends)}"
 
 
 POSTCOPY_FEATURES = {feature.name: feature for feature in (
     Feature("postcopy-ram", capabilities=(CAPABILITY,), loaded=check_precopy, excludes=EXCLUDED),
-    Feature("postcopy-start", capabilities=(CAPABILITY,), parameters=HELD, postcopy=Postcopy("start"), loaded=told, excludes=EXCLUDED),
+    Feature("postcopy-start", capabilities=(CAPABILITY,), parameters=HELD, postcopy=Postcopy("start"), loaded=told,
+            excludes=EXCLUDED),
     Feature("postcopy-report", capabilities=(CAPABILITY,), parameters=HELD, postcopy=Postcopy("report"), loaded=told,
             excludes=EXCLUDED),
     Feature("postcopy-rounds", capabilities=(CAPABILITY,), parameters=FIRST_ROUND, postcopy=Postcopy("rounds"),
@@ -81,7 +84,7 @@ POSTCOPY_FEATURES = {feature.name: feature for feature in (
             excludes=EXCLUDED),
     # QEMU combines these from 10.1 on.
     Feature("postcopy-multifd", capabilities=(CAPABILITY, "multifd"),
-            parameters={**HELD, "multifd-channels": 2}, postcopy=Postcopy("report"), loaded=check_multifd,
+            parameters={**FIRST_ROUND, "multifd-channels": 2}, postcopy=Postcopy("rounds"), loaded=check_multifd,
             excludes=("xbzrle", *EXCLUDED)),
     # A second connection for what is asked for, beside any of the others.
     Feature("postcopy-preempt", capabilities=(CAPABILITY, "postcopy-preempt"), excludes=EXCLUDED),
