@@ -46,7 +46,8 @@ def told(result: dict[str, Any]) -> str:
                       f"the guest checked {' and '.join(map(str, result['verified_pages']))}", *result["found"]])
 
 
-def test_cases(cases: Sequence[Case], skipped: Sequence[Skipped] = (), qemu: Sequence[str] = ()) -> int:
+def test_cases(cases: Sequence[Case], skipped: Sequence[Skipped] = (), qemu: Sequence[str] = (),
+               guest_mib: int = GUEST_MIB) -> int:
     """Print TAP; 0 if all migrations were verified. They are made with another version of QEMU if one is named."""
     try:
         parts = build_parts(*qemu)
@@ -56,7 +57,7 @@ def test_cases(cases: Sequence[Case], skipped: Sequence[Skipped] = (), qemu: Seq
     results: list[dict[str, Any]] = []
     well = True
     try:
-        results = run_cases([case.how for case in cases], GUEST_MIB, parts, comment)
+        results = run_cases([case.how for case in cases], guest_mib, parts, comment)
     except LabError as error:
         well = False
         comment(f"FAILED: {error}")
