@@ -10,15 +10,23 @@ import tempfile
 from pathlib import Path
 
 from ..common.errors import LabError
+from ..common.names import TOP
 from .cpio import Cpio
 
 LIMIT_MIB = 256
 WORTH_STRIPPING = 1 << 20  # bytes; the machine's own programs have nothing for debuggers
 SHELLS = ("bash", "sh")
 # What a script may call, besides its interpreter.
-TOOLS = ("awk", "cat", "cut", "env", "grep", "head", "insmod", "ls", "mkdir", "mktemp", "mount", "nproc", "rm", "rmmod",
-         "sed", "seq", "sh", "sleep", "sort", "tail", "timeout", "tr", "umount", "uname", "wc")  # fmt: skip
+TOOLS = ("awk", "cat", "cut", "dirname", "env", "grep", "head", "insmod", "ls", "mkdir", "mktemp", "mount", "nproc",
+         "realpath", "rm", "rmmod", "sed", "seq", "sh", "sleep", "sort", "tail", "timeout", "tr", "umount", "uname",
+         "wc")  # fmt: skip
+# How a script of ours names another one of the checkout that it reads.
+SOURCED = re.compile(rb"^# shellcheck source=(\S+)$", re.MULTILINE)
 EMPTY = ("proc", "sys", "tmp", "var/tmp", "run", "root")
+# Parts of python's library that no program of ours uses.
+NOT_OF_PYTHON = ("config-*", "ensurepip", "idlelib", "lib2to3", "pydoc_data", "test", "tkinter", "turtledemo")
+# What our programs find beside them by a link.
+PACKAGE = "fprlab"
 
 
 def stripped(path: Path, strip: str = "strip") -> bytes:
@@ -57,16 +65,28 @@ class Carried:
         for word in (*([program] if program else []), *command):
             path = Path(os.path.normpath(cwd / word))
             if path.is_dir():
-                for below in sorted(path.rglob("*")):
-                    if below.is_file():
-                        self.file(below)
+                self._tree(path)
             elif path.is_file():
                 self.file(path)
         if Path(command[0]).name in SHELLS:
             self._shell_tools()
 
-    def file(self, path: Path) -> None:
-        """A file and what it needs."""
+    def _tree(self, path: Path, runs: bool = True) -> None:
+        """All files below a directory."""
+        for below in sorted(path.rglob("*")):
+            if below.is_file():
+                self.file(below, runs)
+
+    def _link(self, path: Path) -> None:
+        """A symbolic link; what it names is carried apart."""
+        name = str(path).lstrip("/")
+        if name not in self._names:
+            self.directory(path.parent)
+            self._names.add(name)
+            self._cpio.link(name, os.readlink(path))
+
+    def file(self, path: Path, runs: bool = True) -> None:
+        """A file and what it needs; a script of a library needs nothing, for it is not run."""
         name = str(path).lstrip("/")
         if name in self._names:
             return
@@ -79,11 +99,14 @@ class Carried:
         self._bytes += len(data)
         if self._bytes > LIMIT_MIB << 20:
             raise LabError(f"more than {LIMIT_MIB} MiB would have to be copied into L1: name fewer or smaller directories")
-        self._cpio.file(name, data, path.stat().st_mode & 0o777)
+        # Python compiles a module again that is not as old as it was.
+        self._cpio.file(name, data, path.stat().st_mode & 0o777, int(path.stat().st_mtime))
         if is_elf and path.suffix != ".ko":
             self._libraries(path)
-        elif start.startswith(b"#!") and os.access(path, os.X_OK):
+        elif runs and start.startswith(b"#!") and os.access(path, os.X_OK):
             self._interpreter(path, start)
+            for sourced in SOURCED.findall(data):
+                self.file(TOP / os.fsdecode(sourced))
 
     def _libraries(self, path: Path) -> None:
         # Of a static program ldd says that it is none, and fails.
@@ -93,10 +116,31 @@ class Carried:
 
     def _interpreter(self, path: Path, start: bytes) -> None:
         words = start.splitlines()[0][2:].decode(errors="replace").split()
-        if "python" in words[-1]:
-            raise LabError(f"{path} needs python, which L1 does not get with --host intel")
         self.file(Path(words[0]))
+        if "python" in words[0]:
+            self._python(Path(words[0]))
+            self._package(path.parent / PACKAGE)
         self._shell_tools()
+
+    def _python(self, interpreter: Path) -> None:
+        """Its library, with what was compiled of it already."""
+        output = subprocess.run([interpreter, "-c", "import sysconfig; print(sysconfig.get_path('stdlib'))"],
+                                stdout=subprocess.PIPE, text=True, check=True).stdout
+        for part in sorted(Path(output.strip()).iterdir()):
+            if part.is_file():
+                self.file(part, runs=False)
+            elif not any(part.match(pattern) for pattern in NOT_OF_PYTHON):
+                self._tree(part, runs=False)
+
+    def _package(self, link: Path) -> None:
+        """The checkout's package, if the program uses it."""
+        if not link.is_symlink():
+            return
+        self._link(link)
+        for module in sorted(link.resolve().rglob("*.py")):
+            if module.is_symlink():
+                self._link(module)
+            self.file(module.resolve())
 
     def _shell_tools(self) -> None:
         if self._tools:

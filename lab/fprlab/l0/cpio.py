@@ -11,10 +11,10 @@ class Cpio:
         self.parts: list[bytes] = []
         self.inode = 0
 
-    def _entry(self, name: str, mode: int, data: bytes, device: tuple[int, int] = (0, 0)) -> None:
+    def _entry(self, name: str, mode: int, data: bytes, device: tuple[int, int] = (0, 0), mtime: int = 0) -> None:
         encoded = name.encode() + b"\0"
         self.inode += 1
-        fields = (self.inode, mode, 0, 0, 1, 0, len(data), 0, 0, *device, len(encoded), 0)
+        fields = (self.inode, mode, 0, 0, 1, mtime, len(data), 0, 0, *device, len(encoded), 0)
         header = b"070701" + b"".join(b"%08x" % field for field in fields) + encoded
         self.parts += [self._padded(header), self._padded(data)]
 
@@ -26,9 +26,13 @@ class Cpio:
         """Add a directory."""
         self._entry(name, stat.S_IFDIR | mode, b"")
 
-    def file(self, name: str, data: bytes, mode: int = 0o644) -> None:
-        """Add a regular file."""
-        self._entry(name, stat.S_IFREG | mode, data)
+    def file(self, name: str, data: bytes, mode: int = 0o644, mtime: int = 0) -> None:
+        """Add a regular file; mtime in seconds since 1970."""
+        self._entry(name, stat.S_IFREG | mode, data, mtime=mtime)
+
+    def link(self, name: str, target: str) -> None:
+        """Add a symbolic link."""
+        self._entry(name, stat.S_IFLNK | 0o777, target.encode())
 
     def character_device(self, name: str, major: int, minor: int) -> None:
         """Add a device node."""
