@@ -71,20 +71,19 @@ def host_mib(guest_mib: int) -> int:
     return 2 * guest_mib + 2560
 
 
-def host_command(memory_mib: int, timeout: int, kvm: str) -> list[str]:
-    """The beginning of a command line that boots L1 for migrations."""
-    return [
-        # One CPU, so that scripts/check can run another suite beside it on two cores.
-        str(TOP / "lab/run"), "--kvm", kvm, "--cpus", "1", "--memory", str(memory_mib),
-        *(f"--module={name}" for name in HOST_MODULES), "--timeout", str(timeout), "--",
-    ]
+def host_command(memory_mib: int, timeout: int, kvm: str, host: str = "amd") -> list[str]:
+    """The beginning of a command line that boots L1 for migrations. What an Intel host has of memory is fixed."""
+    options = ["--host", host] if host == "intel" else [
+        "--memory", str(memory_mib), *(f"--module={name}" for name in HOST_MODULES)]
+    # One CPU, so that scripts/check can run another suite beside it on two cores.
+    return [str(TOP / "lab/run"), "--kvm", kvm, "--cpus", "1", *options, "--timeout", str(timeout), "--"]
 
 
 def migrate_command(guest_mib: int, runs: int, parts: Parts, kvm: str, options: list[str],
-                    timeout: int = RUN_TIMEOUT) -> list[str]:
+                    timeout: int = RUN_TIMEOUT, host: str = "amd") -> list[str]:
     """The command line of lab/run for so many migrations."""
     return [
-        *host_command(host_mib(guest_mib), BOOT_TIMEOUT + runs * timeout, kvm),
+        *host_command(host_mib(guest_mib), BOOT_TIMEOUT + runs * timeout, kvm, host),
         str(TOP / "lab/l1/migrate"), "--timeout", str(timeout),
         "--guest", str(parts.guest), "--guest-mib", str(guest_mib),
         "--qemu", str(parts.qemu / "qemu-system-x86_64"),
@@ -94,11 +93,11 @@ def migrate_command(guest_mib: int, runs: int, parts: Parts, kvm: str, options: 
     ]
 
 
-def command(plan: MigrationPlan, parts: Parts, kvm: str, options: list[str]) -> list[str]:
+def command(plan: MigrationPlan, parts: Parts, kvm: str, options: list[str], host: str = "amd") -> list[str]:
     """The command line of lab/run for a plan's migrations."""
     return migrate_command(plan.guest_mib, plan.runs(), parts, kvm, [
         "--workload", ",".join(plan.workloads), "--mode", ",".join(plan.modes),
-        "--repeat", str(plan.repeat), *options], PROGRAM_TIMEOUT if plan.has_programs() else RUN_TIMEOUT)
+        "--repeat", str(plan.repeat), *options], PROGRAM_TIMEOUT if plan.has_programs() else RUN_TIMEOUT, host)
 
 
 def ignore(_result: dict[str, Any]) -> None:
@@ -135,9 +134,9 @@ def run_command(line: list[str], runs: int, show: Callable[[str], None],
 
 def run_session(plan: MigrationPlan, parts: Parts, show: Callable[[str], None], kvm: str = "modules",
                 options: Optional[list[str]] = None,
-                each: Callable[[dict[str, Any]], None] = ignore) -> list[dict[str, Any]]:
-    """All results of a plan."""
-    return run_command(command(plan, parts, kvm, options or []), plan.runs(), show, each)
+                each: Callable[[dict[str, Any]], None] = ignore, host: str = "amd") -> list[dict[str, Any]]:
+    """All results of a plan, on a host with the processor that lab/run calls so."""
+    return run_command(command(plan, parts, kvm, options or [], host), plan.runs(), show, each)
 
 
 def run_cases(cases: Sequence[str], guest_mib: int, parts: Parts, show: Callable[[str], None],
