@@ -1874,6 +1874,79 @@ TEST_F(fpr, compat_ioctl)
 	assert_same(&low->confirmed, &low->report, "confirmed");
 }
 
+/* Far pages: the last ones of a slot that is so large that ARM needs a while to zero T. */
+#define FAR_GPA		0x100000000ul
+#define FAR_SLOT_PAGES	262144ul
+#define NR_FAR		64u
+#define FAR_PAGE(i)	(FAR_GPA + (FAR_SLOT_PAGES - NR_FAR + (i)) * PAGE)
+
+/* A guest that writes far pages up to todo.first, and says how many in todo.value. */
+static void guest_write_far(void)
+{
+	while (todo.value < NR_FAR) {
+		if (todo.value < READ_ONCE(todo.first)) {
+			WRITE_ONCE(*(uint64_t *)FAR_PAGE(todo.value), 1);
+			WRITE_ONCE(todo.value, todo.value + 1);
+		}
+	}
+	GUEST_SYNC(0);
+}
+
+/*
+ * What a vCPU wrote before ARM is no reason to keep a page, if it has not left the guest
+ * since: what its CPU has in a log of its own is marked before T is zeroed.  In such a log,
+ * now and then, it may be too late.
+ */
+TEST(written_just_before_arm)
+{
+	const unsigned int rounds = NR_FAR / 2;
+	uint64_t *first, *value, ones = ~0ull, *log;
+	unsigned int round, confirmed = 0;
+	struct kvm_fpr_bitmap set;
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm;
+	pthread_t thread;
+	char *mem;
+
+	vm = vm_create_with_one_vcpu(&vcpu, guest_write_far);
+	mem = mmap(NULL, FAR_SLOT_PAGES * PAGE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	TEST_ASSERT(mem != MAP_FAILED, "mmap of guest memory");
+	log = calloc(1, FAR_SLOT_PAGES / 8);
+	TEST_ASSERT(log, "calloc of a bitmap");
+	vm_set_user_memory_region(vm, SLOT, LOG, FAR_GPA, FAR_SLOT_PAGES * PAGE, mem);
+	virt_map(vm, FAR_PAGE(0), FAR_PAGE(0), NR_FAR);
+	first = addr_gva2hva(vm, (uintptr_t)&todo.first);
+	value = addr_gva2hva(vm, (uintptr_t)&todo.value);
+
+	/* Once, for KVM to map the pages: the first fault marks them. */
+	*first = NR_FAR;
+	*value = 0;
+	vcpu_run(vcpu);
+	kvm_vm_get_dirty_log(vm, SLOT, log);
+	ASSERT_EQ(~0ull, log[FAR_SLOT_PAGES / 64 - 1]);
+
+	*first = 0;
+	*value = 0;
+	vcpu_arch_set_entry_point(vcpu, guest_write_far);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, run_vcpu, vcpu));
+	for (round = 0; round < rounds; round++) {
+		WRITE_ONCE(*first, round + 1);
+		while (READ_ONCE(*value) <= round)
+			;
+		set = fpr_set_args(fpr_arm(vm), FAR_PAGE(0), NR_FAR * PAGE, &ones, log);
+		vm_ioctl(vm, KVM_FPR_SET_BITMAP, &set);
+		confirmed += has_bit(log, round);
+	}
+	WRITE_ONCE(*first, NR_FAR);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+
+	ASSERT_LE(cpu_logs_writes() ? rounds / 2 : rounds, confirmed);
+	kvm_vm_free(vm);
+	munmap(mem, FAR_SLOT_PAGES * PAGE);
+	free(log);
+}
+
 TEST(private_memory)
 {
 	struct kvm_vm *vm;
