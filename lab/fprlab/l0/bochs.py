@@ -13,14 +13,12 @@ from ..common.errors import LabError
 MOST_MIB = 2048
 # A processor with EPT, its accessed and dirty bits, page modification logging, VPID and unrestricted guests.
 MODEL = "corei7_skylake_x"
-# Its clock counts instructions: so many are a second in L1, however long they take here.
-INSTRUCTIONS_PER_SECOND = 50_000_000
-# The TSC's rate cannot be measured in Bochs. Timers do not wake a CPU from a deeper sleep than HLT. A triple fault ends
-# Bochs, which would boot again after any other reset. APICv is off, as Bochs wants posted interrupt descriptors to be
-# whole pages. The other options save time.
+# Its clock counts instructions: so many millions are a second in L1, however long they take here.
+MIPS = 50
+# Timers do not wake a CPU from a deeper sleep than HLT. A triple fault ends Bochs, which would boot again after any
+# other reset. APICv is off, as Bochs wants posted interrupt descriptors to be whole pages. The other options save time.
 KERNEL_WORDS = (
-    f"tsc_early_khz={INSTRUCTIONS_PER_SECOND // 1000} idle=halt reboot=triple kvm_intel.enable_apicv=0 "
-    "mitigations=off nokaslr nowatchdog cryptomgr.notests audit=0"
+    "idle=halt reboot=triple kvm_intel.enable_apicv=0 mitigations=off nokaslr nowatchdog cryptomgr.notests audit=0"
 )
 
 CONFIGURATION = """\
@@ -54,6 +52,11 @@ debug: action=ignore
 ISOLINUX = Path("/usr/lib/ISOLINUX/isolinux.bin")
 LDLINUX = Path("/usr/lib/syslinux/modules/bios/ldlinux.c32")
 PACKAGES = {"isolinux": ISOLINUX, "syslinux-common": LDLINUX}
+
+
+def kernel_words(mips: int) -> str:
+    """For L1's kernel. The TSC's rate cannot be measured in Bochs."""
+    return f"tsc_early_khz={mips * 1000} {KERNEL_WORDS}"
 
 
 class Running(NamedTuple):
@@ -100,7 +103,7 @@ def boot_disk(image: Path, initramfs: bytes, append: str) -> BinaryIO:
     return iso
 
 
-def start(bochs: Path, disk: BinaryIO, cpus: int, memory: int, log: BinaryIO) -> Running:
+def start(bochs: Path, disk: BinaryIO, cpus: int, memory: int, mips: int, log: BinaryIO) -> Running:
     """Start Bochs, as scripts/build-bochs made it, with a disk, and L1's console in a log."""
     ctl, ctl_far = os.pipe()
     data, data_far = os.pipe()
@@ -110,7 +113,7 @@ def start(bochs: Path, disk: BinaryIO, cpus: int, memory: int, log: BinaryIO) ->
         numbers = {"ctl": ctl_far, "data": data_far, "iso": disk.fileno(), "log": log.fileno(),
                    "bios": bios.fileno(), "vgabios": vgabios.fileno()}
         configuration.write(CONFIGURATION.format(
-            memory=memory, model=MODEL, cpus=cpus, ips=INSTRUCTIONS_PER_SECOND, **numbers).encode())
+            memory=memory, model=MODEL, cpus=cpus, ips=mips * 1_000_000, **numbers).encode())
         configuration.flush()
         process = subprocess.Popen(
             # Bochs must not outlive this process, however this ends.
