@@ -47,6 +47,7 @@
 
 static unsigned int npages = 65536;
 static unsigned int repeats = 5;
+static bool small_only;
 
 /* The pages that the guest writes next. */
 static uint64_t to_write[WORDS(MAX_PAGES)];
@@ -433,9 +434,10 @@ static void bench_huge_pages(void)
 
 static void help(const char *name)
 {
-	printf("usage: %s [-m MIB] [-r REPEATS]\n"
+	printf("usage: %s [-m MIB] [-r REPEATS] [-s]\n"
 	       " -m: size of the memslot, a multiple of 8 up to %u (default %u)\n"
-	       " -r: how often every figure is taken (default %u)\n",
+	       " -r: how often every figure is taken (default %u)\n"
+	       " -s: no figures of huge pages, which shadow paging does not map here\n",
 	       name, MAX_PAGES / 256, npages / 256, repeats);
 }
 
@@ -443,13 +445,16 @@ int main(int argc, char *argv[])
 {
 	int opt;
 
-	while ((opt = getopt(argc, argv, "hm:r:")) != -1) {
+	while ((opt = getopt(argc, argv, "hm:r:s")) != -1) {
 		switch (opt) {
 		case 'm':
 			npages = atoi_positive("Size", optarg) * 256;
 			break;
 		case 'r':
 			repeats = atoi_positive("Repeats", optarg);
+			break;
+		case 's':
+			small_only = true;
 			break;
 		default:
 			help(argv[0]);
@@ -464,6 +469,7 @@ int main(int argc, char *argv[])
 	choose_all_pages();
 	check_clock();
 	bench_small_pages();
-	bench_huge_pages();
+	if (!small_only)
+		bench_huge_pages();
 	return 0;
 }
