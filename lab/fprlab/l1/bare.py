@@ -36,7 +36,8 @@ SIGNATURE = 0x55AA
 ENDED = ("completed", "failed", "cancelled")
 FILTER = "free-page-filter"
 STRICT = "free-page-filter-strict"
-REPORT = {"qom_type": "free-page-agent", "id": "report0", "chardev": "agent"}
+# No page is sent before the first report, however busy the machine is. It is the longest that QEMU waits, in ms.
+REPORT = {"qom_type": "free-page-agent", "id": "report0", "chardev": "agent", "wait-first-report": 10000}
 EVENTS = ("migration_request_pass", "migrate_pending_exact", "migration_thread_low_pending")
 
 
