@@ -51,12 +51,13 @@ class Failure:
     crashes: bool = False     # the guest boots again
     boots: bool = False       # the guest may still be booting when it arrives
     small_disk: bool = False  # it comes at an amount of data, not at a time
+    ends_with_return_path: tuple[str, ...] = ()  # more of them, where the destination answers the source
 
 
 def cancel(scene: Scene) -> None:
     """The operator changes his mind.
 
-    With a return path the migration may say "failed" then, without the filter, too: QEMU
+    With a return path, as postcopy has one, the migration may say "failed" then, without the filter, too: QEMU
     shuts the return path's socket down before it sets the state, and the thread that sends
     may see its own end of that socket broken in between.
     """
@@ -127,7 +128,7 @@ def remove_small_disk(place: Path) -> None:
 
 # A failure that comes when all is done changes nothing, so each may end in success.
 FAILURES = {failure.name: failure for failure in (
-    Failure("cancel", ("cancelled", "failed", "completed"), cancel),
+    Failure("cancel", ("cancelled", "completed"), cancel, ends_with_return_path=("failed",)),
     Failure("destination-killed", ("failed", "completed"), kill_destination, ("unix", "tcp")),
     Failure("network-paused", ("completed",), pause_network, ("tcp",)),
     Failure("network-cut", ("failed", "completed"), cut_network, ("tcp",)),
