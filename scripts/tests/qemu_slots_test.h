@@ -5,29 +5,11 @@
 #ifndef QEMU_SLOTS_TEST_H
 #define QEMU_SLOTS_TEST_H
 
-#include <assert.h>
 #include <errno.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <string.h>
-#include <glib.h>
 #include <linux/kvm.h>
+#include "qemu_test.h"
 
 #define HOST_BIG_ENDIAN 0
-#define DIV_ROUND_UP(n, d) (((n) + (d) - 1) / (d))
-#define QEMU_ALIGN_DOWN(n, m) ((n) / (m) * (m))
-#define unlikely(x) __builtin_expect(!!(x), 0)
-#define ctzl __builtin_ctzl
-#define clzl __builtin_clzl
-#define ctpopl __builtin_popcountl
-#define smp_mb() __sync_synchronize()
-#define qatomic_or(p, n) ((void)__sync_fetch_and_or(p, n))
-#define qatomic_and(p, n) ((void)__sync_fetch_and_and(p, n))
-#define qatomic_fetch_and(p, n) __sync_fetch_and_and(p, n)
-#define qatomic_xchg(p, n) __atomic_exchange_n(p, n, __ATOMIC_SEQ_CST)
-
-typedef uint64_t hwaddr;
-typedef uint64_t ram_addr_t;
 
 static inline uintptr_t qemu_real_host_page_size(void)
 {
