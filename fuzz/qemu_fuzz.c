@@ -390,11 +390,6 @@ bool bql_locked(void)
 	return world.bql;
 }
 
-uint64_t migration_transferred_bytes(void)
-{
-	return (uint64_t)world.now_ms;
-}
-
 void migration_request_pass(int64_t ms)
 {
 	MUST(ms == WAIT_MS && world.little_left);
@@ -529,17 +524,6 @@ uint64_t ram_bitmap_drop(RAMBlock *rb, unsigned long start, unsigned long npages
 	MUST(!which || rb->page_size >> HOST_PAGE_SHIFT == 1);
 	world.nr_dropped++;
 	return free_page_clear_map(rb->bmap, start, which, 0, npages, rb->dropped);
-}
-
-/* scripts/tests/qemu_dropped_test has a test of what these belong to. */
-
-void free_page_dropped_setup(void)
-{
-}
-
-uint64_t free_page_dropped_requests(void)
-{
-	return 0;
 }
 
 /* KVM */
@@ -807,14 +791,14 @@ static void feed(struct input *input, bool mended)
 static void end_period(uint64_t found)
 {
 	static uint64_t before;
-	uint64_t pages = found, begin = (uint64_t)world.now_ms - 1000;
-	int64_t begin_ms = world.now_ms - 1000;
-	bool armed = stat64_get(&filter->epochs), judged = armed && filter->period.ms;
+	MigrationPeriod period = { .dirty_pages = found, .bytes = 1 + found, .ms = 1000 + (int64_t)found };
+	bool armed = stat64_get(&filter->epochs), judged = armed && filter->period.found.ms;
 
-	free_page_filter_end_period(&pages, &begin, &begin_ms, world.now_ms);
-	MUST(armed || pages == found);
-	MUST(!armed || pages <= (judged ? before : 0));
-	MUST(world.now_ms - begin_ms == 1000 && begin == (uint64_t)begin_ms);
+	free_page_filter_end_period(&period);
+	MUST(armed || period.dirty_pages == found);
+	MUST(!armed || period.dirty_pages <= (judged ? before : 0));
+	/* They are those of one and the same period. */
+	MUST(period.bytes == 1 + (judged ? before : found) && period.ms == 999 + (int64_t)period.bytes);
 	before = found;
 }
 

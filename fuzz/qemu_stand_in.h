@@ -124,8 +124,10 @@ typedef struct { uint64_t value; } Stat64;
 #define stat64_add(s, n)		((void)((s)->value += (n)))
 
 /* What the migration counts */
-extern struct MigrationStats { Stat64 dirty_bytes_last_sync, dirty_pages_rate, dirty_sync_count; } mig_stats;
-uint64_t migration_transferred_bytes(void);
+extern struct MigrationStats {
+	Stat64 dirty_bytes_last_sync, dirty_pages_rate, dirty_sync_count, dropped_page_requests;
+} mig_stats;
+typedef struct MigrationPeriod { uint64_t dirty_pages, bytes; int64_t ms; } MigrationPeriod;
 
 /* Bitmaps */
 

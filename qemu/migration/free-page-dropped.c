@@ -12,11 +12,10 @@
 #include "exec/target_page.h"
 #include "migration/free-page-dropped.h"
 #include "migration.h"
+#include "migration-stats.h"
 #include "options.h"
 #include "ram.h"
 #include "trace.h"
-
-static Stat64 requests;
 
 void free_page_dropped_prepare(RAMBlock *rb)
 {
@@ -68,7 +67,7 @@ void free_page_dropped_request(RAMBlock *rb, unsigned long page)
     if (!rb->dropped || !test_bit(page, rb->dropped)) {
         return;
     }
-    stat64_add(&requests, 1);
+    stat64_add(&mig_stats.dropped_page_requests, 1);
     trace_free_page_dropped_request(rb->idstr, page);
     ram_bitmap_add(rb, page, 1);
 }
@@ -77,16 +76,6 @@ bool free_page_dropped_take(RAMBlock *rb, unsigned long page)
 {
     return rb->dropped && test_bit(page, rb->dropped) &&
            bitmap_test_and_clear_atomic(rb->dropped, page, 1);
-}
-
-uint64_t free_page_dropped_requests(void)
-{
-    return stat64_get(&requests);
-}
-
-void free_page_dropped_setup(void)
-{
-    stat64_set(&requests, 0);
 }
 
 static int free_page_dropped_free(RAMBlock *rb, void *opaque)

@@ -7,7 +7,6 @@
 #include "qemu/atomic.h"
 #include "qemu/stats64.h"
 #include "qemu/timer.h"
-#include "migration/free-page-dropped.h"
 #include "migration-stats.h"
 #include "free-page-filter-internal.h"
 
@@ -44,12 +43,10 @@ void fpf_count_round(FreePageFilter *fpf)
     fpf->rounds[fpf->nr_rounds++ % FPF_MAX_ROUNDS] = fpf_totals(fpf);
 }
 
-void free_page_filter_end_period(uint64_t *dirty_pages, uint64_t *bytes_begin,
-                                 int64_t *begin_ms, int64_t now_ms)
+void free_page_filter_end_period(MigrationPeriod *period)
 {
     FreePageFilter *fpf = fpf_get();
     const FPFPeriod last = fpf->period;
-    const uint64_t bytes = migration_transferred_bytes();
     uint64_t dropped;
 
     if (!stat64_get(&fpf->epochs)) {
@@ -59,20 +56,17 @@ void free_page_filter_end_period(uint64_t *dirty_pages, uint64_t *bytes_begin,
     /* The sync that is just over ended the epoch: nothing was dropped since. */
     dropped = stat64_get(&fpf->dropped_pages);
     fpf->period = (FPFPeriod) {
-        .dirty_pages = *dirty_pages,
-        .bytes = bytes - *bytes_begin,
-        .ms = now_ms - *begin_ms,
+        .found = *period,
         .dropped_pages = dropped,
     };
-    if (!last.ms) {
+    if (!last.found.ms) {
         /* What this one found may all be free. */
-        *dirty_pages = 0;
+        period->dirty_pages = 0;
         return;
     }
     dropped -= last.dropped_pages;
-    *dirty_pages = last.dirty_pages - MIN(dropped, last.dirty_pages);
-    *bytes_begin = bytes - last.bytes;
-    *begin_ms = now_ms - last.ms;
+    *period = last.found;
+    period->dirty_pages -= MIN(dropped, period->dirty_pages);
 }
 
 /* Called with the BQL held; the round with that number is remembered. */
@@ -115,7 +109,7 @@ FreePageFilterInfo *free_page_filter_info(void)
     info->filtered_pages = stat64_get(&fpf->filtered_pages);
     info->confirmed_pages = stat64_get(&fpf->confirmed_pages);
     info->dropped_pages = now.dropped_pages;
-    info->requested_pages = free_page_dropped_requests();
+    info->requested_pages = stat64_get(&mig_stats.dropped_page_requests);
     for (uint64_t n = fpf->nr_rounds;
          n && n + FPF_MAX_ROUNDS > fpf->nr_rounds; n--) {
         QAPI_LIST_PREPEND(info->rounds, fpf_round_info(fpf, n, &now));

@@ -23,6 +23,7 @@
 #include "migration/free-page-filter.h"
 #include "hw/boards.h"
 #include "migration.h"
+#include "migration-stats.h"
 
 /*
  * Hints are gathered for an aligned window of guest physical addresses.  They
@@ -45,11 +46,9 @@ typedef struct FPFTotals {
     uint64_t waited_ms;
 } FPFTotals;
 
-/* What bitmap syncs found in a period, and how much was sent in it */
+/* A period that is judged later */
 typedef struct FPFPeriod {
-    uint64_t dirty_pages;
-    uint64_t bytes;
-    int64_t ms;
+    MigrationPeriod found;
     /* How many pages had been dropped when the sync began that ended it */
     uint64_t dropped_pages;
 } FPFPeriod;

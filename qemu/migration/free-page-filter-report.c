@@ -14,7 +14,6 @@
 #include "migration/free-page-dropped.h"
 #include "migration/misc.h"
 #include "migration.h"
-#include "migration-stats.h"
 #include "options.h"
 #include "ram.h"
 #include "trace.h"
@@ -116,11 +115,6 @@ static void fpf_drop(void *host, const unsigned long *confirmed,
         dropped = fpf_drop_whole(rb, offset, confirmed, npages);
     }
     stat64_add(&fpf->dropped_pages, dropped);
-    /*
-     * What the last sync left is what a stopped guest is expected to wait for.
-     * All that is dropped is part of it, for only a sync adds to the bitmap.
-     */
-    stat64_add(&mig_stats.dirty_bytes_last_sync, -(dropped << page_bits));
 }
 
 /* Called with the lock and the bitmap locked */

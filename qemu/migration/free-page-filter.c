@@ -79,7 +79,6 @@
 #include "qemu/stats64.h"
 #include "qemu/timer.h"
 #include "qemu/units.h"
-#include "migration/free-page-dropped.h"
 #include "migration.h"
 #include "options.h"
 #include "ram.h"
@@ -436,7 +435,6 @@ void free_page_filter_setup(void)
     }
     qatomic_set(&fpf->failed, FPF_NOT_BLOCKED);
     fpf_reset_counters(fpf);
-    free_page_dropped_setup();
     qatomic_set(&fpf->blocked, fpf_find_blocked_reason(fpf));
     if (fpf->users || free_page_filter_wanted()) {
         fpf_warn_blocked(fpf, fpf->blocked);

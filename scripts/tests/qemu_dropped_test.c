@@ -42,6 +42,7 @@ static unsigned long dirty_pages, ratio, nr_requests, nr_zeros, nr_lost;
 static unsigned long requests[MAX_REQUESTS];
 /* What is sent now gets lost. */
 static bool losing;
+struct MigrationStats mig_stats;
 
 bool migrate_postcopy_ram(void)
 {
@@ -192,11 +193,14 @@ static void touch(unsigned long page)
 static void answer(void)
 {
 	unsigned long page;
+	uint64_t counted;
 
 	if (!nr_requests)
 		return;
 	page = requests[--nr_requests];
+	counted = stat64_get(&mig_stats.dropped_page_requests) + (block.dropped && test_bit(page, block.dropped));
 	free_page_dropped_request(&block, page);
+	MUST(stat64_get(&mig_stats.dropped_page_requests) == counted);
 	if (test_bit(page, bmap))
 		send_in_postcopy(page);
 	else
@@ -218,7 +222,7 @@ static void play(void)
 	unsigned long page;
 
 	start_guest();
-	free_page_dropped_setup();
+	stat64_set(&mig_stats.dropped_page_requests, 0);
 	for (unsigned long steps = any(400); steps; steps--) {
 		page = any(PAGES);
 		switch (any(10)) {

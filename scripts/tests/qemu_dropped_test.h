@@ -5,36 +5,23 @@
 #ifndef QEMU_DROPPED_TEST_H
 #define QEMU_DROPPED_TEST_H
 
-#include <assert.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <string.h>
-#include <glib.h>
+#include "qemu_test.h"
 
 #define QEMU_VERSION_MAJOR 10
 #define QEMU_VERSION_MINOR 2
-#define DIV_ROUND_UP(n, d) (((n) + (d) - 1) / (d))
-#define QEMU_ALIGN_DOWN(n, m) ((n) / (m) * (m))
-#define unlikely(x) __builtin_expect(!!(x), 0)
-#define ctzl __builtin_ctzl
-#define clzl __builtin_clzl
-#define ctpopl __builtin_popcountl
-#define smp_mb() __sync_synchronize()
-#define qatomic_or(p, n) ((void)__sync_fetch_and_or(p, n))
-#define qatomic_and(p, n) ((void)__sync_fetch_and_and(p, n))
-#define qatomic_fetch_and(p, n) __sync_fetch_and_and(p, n)
-#define qatomic_xchg(p, n) __atomic_exchange_n(p, n, __ATOMIC_SEQ_CST)
 
 #define TARGET_PAGE_BITS 12
 
-typedef uint64_t hwaddr;
-typedef uint64_t ram_addr_t;
 typedef struct AccelState AccelState;
 typedef struct { uint64_t value; } Stat64;
 
 #define stat64_get(s) ((s)->value)
 #define stat64_set(s, n) ((void)((s)->value = (n)))
 #define stat64_add(s, n) ((void)((s)->value += (n)))
+
+extern struct MigrationStats {
+	Stat64 dropped_page_requests;
+} mig_stats;
 
 typedef struct RAMBlock {
 	const char *idstr;

@@ -95,10 +95,6 @@ bool migrate_postcopy_ram(void)
 	return false;
 }
 
-void free_page_dropped_setup(void)
-{
-}
-
 void free_page_dropped_synced(RAMBlock *rb)
 {
 	(void)rb;

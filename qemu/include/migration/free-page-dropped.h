@@ -28,10 +28,13 @@
  *
  * Without postcopy-ram there is no such bitmap, and nothing happens here.
  *
- * Locking: all of this is called with the bitmap locked (ram_bitmap_trylock(),
- * RAMState.bitmap_mutex), but free_page_dropped_take(), which changes bits
- * atomically, and free_page_dropped_recover(), while nothing is sent.  Nothing
- * but these two and free_page_dropped_request() is called after the switch.
+ * Locking: free_page_dropped_prepare(), _synced() and _request() are called with
+ * the bitmap locked (ram_bitmap_trylock(), RAMState.bitmap_mutex).
+ * free_page_dropped_take() changes bits atomically.  The others are called
+ * while nobody else can change the bitmap: at the switch the epoch is over and
+ * the guest stands still, and the thread that sends is the caller;
+ * free_page_dropped_recover(), while nothing is sent.  After the switch nothing
+ * is called but that, free_page_dropped_take() and free_page_dropped_request().
  */
 
 #ifndef MIGRATION_FREE_PAGE_DROPPED_H
@@ -86,21 +89,6 @@ void free_page_dropped_request(RAMBlock *rb, unsigned long page);
 bool free_page_dropped_take(RAMBlock *rb, unsigned long page);
 
 /**
- * free_page_dropped_requests: how many dropped pages were asked for
- *
- * Of this migration, or of the last one if none goes on.  May be called without
- * a lock.
- */
-uint64_t free_page_dropped_requests(void);
-
-/**
- * free_page_dropped_setup: a migration begins
- *
- * Called with the BQL held.
- */
-void free_page_dropped_setup(void);
-
-/**
  * free_page_dropped_cleanup: the migration has ended
  *
  * Called with the BQL held, when nobody sends pages any more.
@@ -137,7 +125,7 @@ uint64_t ram_bitmap_drop(RAMBlock *rb, unsigned long start,
  * @start: first page
  * @npages: number of pages
  *
- * Called with the bitmap locked.
+ * Called with the bitmap locked, or while nobody else can change it.
  */
 void ram_bitmap_add(RAMBlock *rb, unsigned long start, unsigned long npages);
 

@@ -15,6 +15,8 @@
 #include "qapi/qapi-types-free-page-filter.h"
 #include "accel/free-page-ops.h"
 
+struct MigrationPeriod;
+
 /* Of this machine's filter; the migration's object owns it. */
 typedef struct FreePageFilter FreePageFilter;
 
@@ -220,18 +222,14 @@ void free_page_filter_begin_round(void);
 
 /**
  * free_page_filter_end_period: a bitmap sync ends a period of dirty rates
- * @dirty_pages: how many pages syncs have found dirty in it
- * @bytes_begin: how much the migration had sent when it began, in bytes
- * @begin_ms: when it began, in ms of QEMU_CLOCK_REALTIME
- * @now_ms: when it ends
+ * @period: what syncs have found in it; receives what is to be judged
  *
  * What a sync finds is known to be dirty, or free, only when the reports that
  * follow have been used.  Until then nothing can be said of the guest: one that
  * frees what it writes must not be throttled for it.  So once the filter was
- * armed in a migration, the period before this one is judged in its place:
- * this puts the values of that one in place of these, without the pages that
- * were dropped since it ended, and with the same distance to now.  Of the first
- * one nothing is known, and no page is dirty.
+ * armed in a migration, the period before this one is judged in its place,
+ * without the pages that were dropped since it ended.  Of the first one nothing
+ * is known, and no page is dirty.
  *
  * A page counts once for each time that a sync finds it, and can be dropped
  * once for each, so no page that is sent is taken for a free one.  What is
@@ -239,8 +237,7 @@ void free_page_filter_begin_round(void);
  * sync; that comes before the first period ends.  Called after such a sync and
  * before the guest is asked again.
  */
-void free_page_filter_end_period(uint64_t *dirty_pages, uint64_t *bytes_begin,
-                                 int64_t *begin_ms, int64_t now_ms);
+void free_page_filter_end_period(struct MigrationPeriod *period);
 
 /**
  * free_page_filter_end_epoch: the migration ends
