@@ -7,7 +7,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
-from typing import NamedTuple, Optional
+from typing import NamedTuple, NoReturn, Optional
 
 
 def comment(text: object) -> None:
@@ -102,7 +102,7 @@ def run_tests(namespace: dict[str, object], count: bool = False, jobs: int = 1) 
     sys.exit(tap.end(count))
 
 
-def skip_all(reason: str, count: bool = False) -> None:
+def skip_all(reason: str, count: bool = False) -> NoReturn:
     """Say that nothing of this file can run here, and exit; with count as Tap.end() has it."""
     print(f"1..0 # SKIP {reason}", flush=True)
     if count:

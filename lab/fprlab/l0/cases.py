@@ -6,8 +6,8 @@ import sys
 from typing import Any, Sequence
 
 from ..common.errors import LabError
-from ..common.tap import Tap, comment, skip_all
-from .session import NotToBeHad, build_parts, run_cases
+from ..common.tap import Tap, comment
+from .session import build_or_skip, run_cases, split_version
 
 GUEST_MIB = 512
 
@@ -49,10 +49,7 @@ def told(result: dict[str, Any]) -> str:
 def test_cases(cases: Sequence[Case], skipped: Sequence[Skipped] = (), qemu: Sequence[str] = (),
                guest_mib: int = GUEST_MIB) -> int:
     """Print TAP; 0 if all migrations were verified. They are made with another version of QEMU if one is named."""
-    try:
-        parts = build_parts(*qemu)
-    except NotToBeHad as error:
-        skip_all(str(error))
+    parts = build_or_skip(*qemu)
     tap = Tap(len(cases) + len(skipped))
     results: list[dict[str, Any]] = []
     well = True
@@ -74,10 +71,9 @@ def main(short: Sequence[Case], more: Sequence[Case], skipped: Sequence[Skipped]
          newer: Sequence[Case] = ()) -> int:
     """The program: [--all] [VERSION]. Without --all the default version of QEMU does the short form, and a newer one
     what that alone does, if anything."""
-    arguments = sys.argv[1:]
-    everything = arguments[:1] == ["--all"]
-    version = arguments[everything:]
-    if len(version) > 1 or any(argument.startswith("-") for argument in version):
+    version, rest = split_version(sys.argv[1:])
+    everything = rest == ["--all"]
+    if rest and not everything:
         print(f"usage: {sys.argv[0].rsplit('/', 1)[-1]} [--all] [VERSION]", file=sys.stderr)
         return 2
     own = newer if version else ()

@@ -9,7 +9,7 @@ from typing import Any, Callable, Optional, Sequence
 from ..common.errors import LabError
 from ..common.names import TOP
 from ..common.results import parse_result
-from ..common.tap import comment
+from ..common.tap import comment, skip_all
 from .plan import MigrationPlan
 
 RUN_TIMEOUT = 240  # seconds for each migration, and for what makes no progress in it
@@ -43,11 +43,22 @@ def built(script: str, *arguments: str) -> Path:
     return Path(lines[-1])
 
 
+def qemu_versions() -> list[str]:
+    """The versions of QEMU that there are patches for, the default first."""
+    lines = (TOP / "patches/qemu/versions").read_text(encoding="utf-8").splitlines()
+    return [line.split()[0] for line in lines if not line.startswith("#")]
+
+
+def split_version(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The version of QEMU that is among a test's arguments, if one is, and the other arguments."""
+    version = [argument for argument in arguments if argument in qemu_versions()][:1]
+    return version, [argument for argument in arguments if argument not in version]
+
+
 def built_qemus() -> list[str]:
     """The directories of all versions of QEMU, the default first; the source of one may be gone, which is said."""
-    lines = (TOP / "patches/qemu/versions").read_text(encoding="utf-8").splitlines()
     found = []
-    for version in (line.split()[0] for line in lines if not line.startswith("#")):
+    for version in qemu_versions():
         try:
             found.append(str(built("scripts/build-qemu", version)))
         except NotToBeHad as error:
@@ -64,6 +75,14 @@ def build_parts(*qemu: str, programs: bool = False, control: bool = False) -> Pa
     built("scripts/build-modules")
     return Parts(built("lab/build-guest", *["--programs"] * programs),
                  built("scripts/build-qemu", *["--control"] * control, *qemu), built("scripts/build-userspace"))
+
+
+def build_or_skip(*qemu: str, programs: bool = False, control: bool = False) -> Parts:
+    """The same; where a source cannot be had, all that the calling program tests is skipped."""
+    try:
+        return build_parts(*qemu, programs=programs, control=control)
+    except NotToBeHad as error:
+        skip_all(str(error))
 
 
 def host_mib(guest_mib: int) -> int:
