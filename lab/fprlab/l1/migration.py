@@ -12,7 +12,7 @@ from ..common.names import RACE_WORKLOAD
 from .agents.misbehaving import BEHAVIOURS, MisbehavingAgent
 from .agents.relay import CRASHES, RELAYS, Relay
 from .features.feature import Ends
-from .filter_check import check_filter, check_relay
+from .filter_check import check_agent, check_filter
 from .guest_port import Verified
 from .guest_qemu import GuestQemu, QemuSettings
 from .kvm_stats import write_faults
@@ -161,7 +161,7 @@ def migrate(run: Run, settings: QemuSettings, directory: Path,
         postcopy_ms = int((time.monotonic() - switched) * 1000) if postcopy else 0
         check_growth(run, resident_mib(source.pid) - memory)
         counters = check_filter(run, info, source) or filtered
-        check_relay(agent, counters)
+        check_agent(agent, counters)
 
         stage.enter("comparing memory")
         wait_loaded(destination, run, uri)

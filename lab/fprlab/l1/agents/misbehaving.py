@@ -27,6 +27,7 @@ class MisbehavingAgent:
         self.npages = npages
         self._answer = answer
         self.requests = 0
+        self.in_epochs = 0  # those of them with an epoch
         self.answered = 0
         self.sent = 0
         self._ending = False
@@ -43,6 +44,7 @@ class MisbehavingAgent:
                 while request := connection.recv(wire.REQUEST_LEN, socket.MSG_WAITALL):
                     self.requests += 1
                     tag = wire.decode_request(request)
+                    self.in_epochs += tag != wire.NO_EPOCH
                     if tag == wire.NO_EPOCH and self._answer is not nothing:
                         self.send(connection, self.everything(tag))
                     else:
