@@ -41,8 +41,10 @@ def told(result: dict[str, Any]) -> str:
         return result["error"]
     if "sent_bytes" not in result:
         return result["blocked"]
+    differing = ", ".join(f"{count} {what}" for what, count in result["differing"].items() if count)
     return "; ".join([f"{result['sent_bytes'] >> 20} MiB sent in {result['rounds']} rounds, "
-                      f"{result['dropped_pages']} pages dropped, {result['differing_pages']} differ, "
+                      f"{result['dropped_pages']} pages dropped, {result['differing_pages']} differ"
+                      f"{differing and f' ({differing})'}, "
                       f"the guest checked {' and '.join(map(str, result['verified_pages']))}", *result["found"]])
 
 

@@ -19,11 +19,13 @@ from .kvm_stats import write_faults
 from .migration_control import start_migration, uri_of, wait_completed, wait_loaded
 from .migration_run import Run
 from .must import must_bytes
+from .older_content import Differing
 from .outside_filter import start_outside_filter
 from .postcopy import go_over
 from .slowdown import count_before, measured
 from .stage import Stage, time_limit
-from .verification import boot_and_check, check_consoles, check_crashed, compare_ram, lost_pages, resume_and_check
+from .verification import (boot_and_check, check_consoles, check_crashed, compare_ram, copy_memory, lost_pages,
+                           resume_and_check)
 
 SECONDS_FOR_REPORT = 120.0
 MAX_GROWTH_MIB = 64
@@ -69,7 +71,7 @@ def interrupt(agent: Union[None, MisbehavingAgent, Relay], source: GuestQemu) ->
 
 
 def result_of(run: Run, guest_mib: int, info: dict[str, Any], counters: dict[str, Any],
-              needed: int, held: int, differing: int, lost: int, checks: list[Verified]) -> dict[str, Any]:
+              needed: int, held: int, differing: Differing, lost: int, checks: list[Verified]) -> dict[str, Any]:
     """One object of out/demo.json."""
     ram = info["ram"]
     return {
@@ -91,7 +93,8 @@ def result_of(run: Run, guest_mib: int, info: dict[str, Any], counters: dict[str
         "verified": not lost,
         "lost_pages": lost,
         "verified_pages": [check.pages for check in checks],
-        "differing_pages": differing,
+        "differing_pages": differing.pages(),
+        "differing": dataclasses.asdict(differing),
         "dropped_pages": counters.get("dropped-pages", 0),
         "bandwidth": run.bandwidth,
         "guest_mib": guest_mib,
@@ -146,6 +149,7 @@ def migrate(run: Run, settings: QemuSettings, directory: Path,
         source, destination = start_guests(run, settings, directory, stack, agent and directory / "agent")
 
         wall_clock, needed, free = (0, 0, 0) if run.early() else ask_about_memory(source)
+        copies = copy_memory(run, source, settings.guest_mib << 20)
         stage.enter("migrating")
         memory = resident_mib(source.pid)
         if run.workload == RACE_WORKLOAD:
@@ -168,7 +172,8 @@ def migrate(run: Run, settings: QemuSettings, directory: Path,
         faults = write_faults(source.pid) if settings.accel == "kvm" else None
         found = [feature.loaded(Ends(source, destination, info)) for feature in run.features]
         # A guest that has gone on has another memory now.
-        differing = 0 if run.runs_on() else compare_ram(run, source, destination, settings.guest_mib << 20, wall_clock)
+        differing = Differing() if run.runs_on() else compare_ram(
+            run, source, destination, settings.guest_mib << 20, wall_clock, copies=copies)
         if not settings.must:
             source.end()
 

@@ -95,12 +95,13 @@ def is_anonymous(ram: GuestRam) -> bool:
 
 class ChunkReader:
     """Reads guest RAM chunk by chunk, and passes over what was never populated: to read it would populate it,
-    a fault for each page. It is zero, but in memory that is a file's, where another process may have written."""
+    a fault for each page. It is zero, but in memory that is a file's, where another process may have written: there
+    nothing is passed over, unless what the QEMU itself has mapped will do."""
 
-    def __init__(self, ram: GuestRam) -> None:
+    def __init__(self, ram: GuestRam, mapped_only: bool = False) -> None:
         self._ram = ram
         self._memory = os.open(f"/proc/{ram.pid}/mem", os.O_RDONLY)
-        self._pagemap = os.open(f"/proc/{ram.pid}/pagemap", os.O_RDONLY) if is_anonymous(ram) else -1
+        self._pagemap = os.open(f"/proc/{ram.pid}/pagemap", os.O_RDONLY) if mapped_only or is_anonymous(ram) else -1
         self.buffer = bytearray(CHUNK)
 
     def close(self) -> None:

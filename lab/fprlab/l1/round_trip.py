@@ -19,7 +19,7 @@ from .migration_control import UNLIMITED, start_migration, wait_end, wait_loaded
 from .migration_run import Run
 from .postcopy import go_over_at
 from .stage import Stage, time_limit
-from .verification import check_consoles, check_guest, check_twice, compare_ram, resume_and_check
+from .verification import Copies, check_consoles, check_guest, check_twice, compare_ram, copy_memory, resume_and_check
 from .network import Network
 
 # The clock that KVM writes itself is at the same address after a reboot.
@@ -109,6 +109,7 @@ class RoundTrip:
             needed = source.port.needed_bytes()
             clock = self._here().port.wall_clock()
             traced = self._traced()
+            copies = self._copy(leg)
             uri = self._uri(leg, stack)
             self._stage.enter(f"migrating by {leg.transport}")
             start_migration(self._here(), destination, leg.run, uri)
@@ -119,7 +120,7 @@ class RoundTrip:
             self._check_end(leg, info, injected)
             result = {"status": info["status"], "injected": injected, **self._figures(leg, info)}
             if info["status"] == "completed" and destination.alive():
-                result |= self._arrive(leg, destination, uri, clock, traced)
+                result |= self._arrive(leg, destination, uri, clock, traced, copies)
             else:
                 result |= self._stay(info["status"])
             result["pokes"] = source.port.pokes + destination.port.pokes - poked
@@ -134,6 +135,12 @@ class RoundTrip:
         """Bytes of the source's trace that earlier migrations have written."""
         trace = self._here().directory / "trace"
         return trace.stat().st_size if trace.exists() else 0
+
+    def _copy(self, leg: Leg) -> Copies:
+        """The guest's memory as it is, unless it boots again meanwhile and then has the same once more."""
+        if leg.failure and (leg.failure.crashes or leg.failure.boots):
+            return {}
+        return copy_memory(leg.run, self._here(), self._settings.guest_mib << 20)
 
     def _uri(self, leg: Leg, stack: contextlib.ExitStack) -> str:
         """The URI that both ends get."""
@@ -214,12 +221,13 @@ class RoundTrip:
             if self._silent >= MAX_SILENT:
                 raise
 
-    def _arrive(self, leg: Leg, destination: GuestQemu, uri: str, clock: int, traced: int) -> dict[str, Any]:
+    def _arrive(self, leg: Leg, destination: GuestQemu, uri: str, clock: int, traced: int,
+                copies: Copies) -> dict[str, Any]:
         """Compare all memory, go on at the destination, and let the guest verify."""
         source = self._here()
         self._stage.enter("comparing memory")
         wait_loaded(destination, leg.run, uri)
-        differing = compare_ram(leg.run, source, destination, self._settings.guest_mib << 20, clock, traced)
+        differing = compare_ram(leg.run, source, destination, self._settings.guest_mib << 20, clock, traced, copies)
         source.end()
         self.machine, self._host = destination, 1 - self._host
         self._stage.enter("checking the guest on the destination")
@@ -229,8 +237,8 @@ class RoundTrip:
             check_consoles([source])
             checks = self._greet(destination) if leg.failure and leg.failure.boots else resume_and_check(destination).checks
         shutil.rmtree(source.directory)
-        return {"arrived": True, "differing_pages": differing, "compared_pages": self._settings.guest_mib << 8,
-                **self._checked(checks)}
+        return {"arrived": True, "differing_pages": differing.pages(), "differing": dataclasses.asdict(differing),
+                "compared_pages": self._settings.guest_mib << 8, **self._checked(checks)}
 
     def _stay(self, status: str) -> dict[str, Any]:
         """Check the guest where it was: it goes on by itself, unless QEMU took it for gone."""

@@ -2,7 +2,10 @@
 """A guest's memory after a migration: compared page by page, and checked by the guest."""
 
 import dataclasses
+import mmap
 import time
+from types import MappingProxyType
+from typing import Mapping
 
 from ..common.errors import LabError, LostPages
 from ..common.names import FILTER_MODES
@@ -10,6 +13,7 @@ from .drop_trace import dropped_pages
 from .guest_port import Verified, Work, parse_work
 from .guest_qemu import GuestQemu
 from .migration_run import Run
+from .older_content import COPY_MAX_MIB, Differing, Judge, check_standing_still, copy_ram
 from .ram import PAGE, GuestRam, differing_pages, differs_in_wall_clock_only, find_ram, first_difference, host_address
 
 SECONDS_BETWEEN_CHECKS = 2.0
@@ -22,41 +26,68 @@ def memory_devices(side: GuestQemu) -> list[tuple[int, int]]:
                   for device in devices)
 
 
-def compare_block(run: Run, source: GuestQemu, left: GuestRam, right: GuestRam, clock: int, traced: int) -> int:
-    """How many pages differ. In plain mode none may; with the filter each must have
-    been dropped, after so many bytes of the source's trace. Stock hints leave no record
-    of what they dropped, so there the pages are counted and the guest's own checks have
-    to do. The guest's clock is at this offset, which may lie in another block."""
-    differing = differing_pages(left, right)
-    if clock // PAGE in differing and differs_in_wall_clock_only(left, right, clock):
-        differing.remove(clock // PAGE)
-    stock_hints = run.mode == "hint" or run.mode == "filter-hint" and bool(run.blocked())
-    if differing and not stock_hints:
-        dropped: set[int] = set()
-        if run.mode in FILTER_MODES:
-            with (source.directory / "trace").open(encoding="utf-8", errors="replace") as trace:
-                trace.seek(traced)
-                dropped = dropped_pages(trace, left.block)
-        lost = [page for page in differing if page not in dropped]
-        if lost:
-            raise LostPages(len(lost), f"{len(lost)} of {len(differing)} differing pages were not dropped; "
-                            f"the first is {first_difference(left, right, lost[0])}")
-    return len(differing)
+def stock_hints(run: Run) -> bool:
+    """Whether pages may be dropped by stock hints, which leave no record of it."""
+    return run.mode == "hint" or run.mode == "filter-hint" and bool(run.blocked())
+
+
+def blocks_of(run: Run, side: GuestQemu, size: int) -> list[tuple[int, int]]:
+    """Guest physical address and size of all that is the guest's RAM; nodes and memory devices have blocks of their
+    own."""
+    return run.guest().blocks(size) + memory_devices(side)
+
+
+# Of the source, by the names of its blocks.
+Copies = Mapping[str, mmap.mmap]
+
+
+def copy_memory(run: Run, source: GuestQemu, size: int) -> Copies:
+    """A copy of the guest's memory just before a migration, if compare_ram() can use one."""
+    judged = run.mode in FILTER_MODES and not (stock_hints(run) or run.runs_on() or run.early())
+    if not judged or size > COPY_MAX_MIB << 20:
+        return {}
+    rams = [find_ram(source.qmp, source.pid, length, address) for address, length in blocks_of(run, source, size)]
+    return {ram.block: copy_ram(ram) for ram in rams}
+
+
+def check_dropped(run: Run, source: GuestQemu, left: GuestRam, right: GuestRam, differing: list[int],
+                  traced: int) -> None:
+    """In plain mode no page may differ, with the filter each that does must have been dropped, after so many bytes of
+    the source's trace."""
+    dropped: set[int] = set()
+    if differing and run.mode in FILTER_MODES:
+        with (source.directory / "trace").open(encoding="utf-8", errors="replace") as trace:
+            trace.seek(traced)
+            dropped = dropped_pages(trace, left.block)
+    lost = [page for page in differing if page not in dropped]
+    if lost:
+        raise LostPages(len(lost), f"{len(lost)} of {len(differing)} differing pages were not dropped; "
+                        f"the first is {first_difference(left, right, lost[0])}")
 
 
 def compare_ram(run: Run, source: GuestQemu, destination: GuestQemu, size: int,
-                wall_clock: int, traced: int = 0) -> int:
-    """The same for all of the guest's RAM; nodes and memory devices have blocks of their own. The
-    guest's clock is at a guest physical address, or nowhere if that is 0."""
-    devices = memory_devices(source)
-    if devices != memory_devices(destination):
+                wall_clock: int, traced: int = 0, copies: Copies = MappingProxyType({})) -> Differing:
+    """Compare all of the guest's RAM: which pages may differ says check_dropped(), what they may read as Judge. Where
+    stock hints may drop pages those that differ are counted, and the guest's own checks have to do. The guest's clock
+    is at a guest physical address, or nowhere if that is 0."""
+    if memory_devices(source) != memory_devices(destination):
         raise LabError("the destination has other memory devices than the source")
     clock = host_address(source.qmp, wall_clock) if wall_clock else -1
-    differing = 0
-    for address, length in run.guest().blocks(size) + devices:
+    found = Differing()
+    for address, length in blocks_of(run, source, size):
         left, right = (find_ram(side.qmp, side.pid, length, address) for side in (source, destination))
-        differing += compare_block(run, source, left, right, clock - left.address, traced)
-    return differing
+        differing = differing_pages(left, right)
+        # The clock may lie in another block.
+        place = clock - left.address
+        if place // PAGE in differing and differs_in_wall_clock_only(left, right, place):
+            differing.remove(place // PAGE)
+        if stock_hints(run):
+            found.add(Differing(unjudged=len(differing)))
+            continue
+        check_dropped(run, source, left, right, differing, traced)
+        found.add(Judge(run.workload, size // PAGE, left, right, copies.get(left.block)).look(differing))
+    check_standing_still(run.workload, found)
+    return found
 
 
 def check_guest(checks: list[Verified]) -> None:
