@@ -19,9 +19,10 @@ from .kvm_stats import write_faults
 from .migration_control import start_migration, uri_of, wait_completed, wait_loaded
 from .migration_run import Run
 from .must import must_bytes
+from .network import Network
 from .older_content import Differing
 from .outside_filter import start_outside_filter
-from .postcopy import go_over
+from .postcopy import DESTINATION, SOURCE, go_over
 from .slowdown import count_before, measured
 from .stage import Stage, time_limit
 from .verification import (boot_and_check, check_consoles, check_crashed, compare_ram, copy_memory, lost_pages,
@@ -112,16 +113,19 @@ def result_of(run: Run, guest_mib: int, info: dict[str, Any], counters: dict[str
 
 
 def start_guests(run: Run, settings: QemuSettings, directory: Path,
-                 stack: contextlib.ExitStack, agent: Optional[Path] = None) -> tuple[GuestQemu, GuestQemu]:
+                 stack: contextlib.ExitStack, agent: Optional[Path] = None,
+                 network: Optional[Network] = None) -> tuple[GuestQemu, GuestQemu]:
     """A source whose guest is ready and which asks an agent, if not the guest's own, and a
-    destination; the stack ends them."""
+    destination, on two hosts if there is a network; the stack ends them."""
     for feature in run.features:
         stack.enter_context(feature.around(directory, settings.guest_mib, Path(settings.binary).parent))
     if run.agent in CRASHES:
         settings = dataclasses.replace(settings, append=f"{settings.append} {CRASHES[run.agent]}")
-    destination = GuestQemu(settings, run.guest(), directory / "destination", incoming=True)
+    ends = [dataclasses.replace(settings, prefix=network.prefix(host)) if network else settings
+            for host in (SOURCE, DESTINATION)]
+    destination = GuestQemu(ends[DESTINATION], run.guest(), directory / "destination", incoming=True)
     stack.callback(destination.end)
-    source = GuestQemu(settings, run.guest(), directory / "source", agent=agent)
+    source = GuestQemu(ends[SOURCE], run.guest(), directory / "source", agent=agent)
     stack.callback(source.end)
     if run.early():
         time.sleep(EARLY)
@@ -141,12 +145,13 @@ def migrate(run: Run, settings: QemuSettings, directory: Path,
             show: Callable[[str], None]) -> dict[str, Any]:
     """Measure one migration; LabError if anything at all is wrong with it."""
     stage = Stage(run.label, show)
-    uri = uri_of(run, directory)
     with contextlib.ExitStack() as stack:
         stack.enter_context(time_limit(run.timeout, stage))
         stage.enter("starting the guest")
         agent = start_agent(run, settings, directory, stack)
-        source, destination = start_guests(run, settings, directory, stack, agent and directory / "agent")
+        network = stack.enter_context(Network()) if any(feature.network for feature in run.features) else None
+        uri = network.uri(DESTINATION) if network else uri_of(run, directory)
+        source, destination = start_guests(run, settings, directory, stack, agent and directory / "agent", network)
 
         wall_clock, needed, free = (0, 0, 0) if run.early() else ask_about_memory(source)
         copies = copy_memory(run, source, settings.guest_mib << 20)
@@ -160,7 +165,7 @@ def migrate(run: Run, settings: QemuSettings, directory: Path,
         filtered = outside.filter() if outside else {}
         interrupt(agent, source)
         postcopy = run.postcopy()
-        switched = go_over(source, destination, postcopy, uri, stage) if postcopy else 0.0
+        switched = go_over(source, destination, postcopy, uri, stage, network) if postcopy else 0.0
         info = wait_completed(source, stage)
         postcopy_ms = int((time.monotonic() - switched) * 1000) if postcopy else 0
         check_growth(run, resident_mib(source.pid) - memory)

@@ -34,7 +34,9 @@ class Postcopy:
 
     moment: str  # "start", "report" (once pages were dropped, if there is a filter), "rounds" (a few) or "any"
     runs: bool = False    # the guest goes on at the destination at once, while its memory comes
+    touches: bool = False  # some pages that were dropped are read there after that
     breaks: bool = False  # the connection breaks after that, and another one is made
+    cut: bool = False     # so does the network
     loses: bool = False   # the destination is killed after that
 
 
@@ -80,6 +82,7 @@ class Feature:
     parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     file: bool = False  # through a file, which the destination reads when it is complete
     tcp: bool = False  # not through a unix socket
+    network: bool = False  # the same, between two hosts with a cable that can be pulled out
     before: Callable[[Qmp], None] = nothing  # with the source's monitor, when it is about to begin
     during: Callable[[Qmp], None] = nothing  # with the source's monitor, when it has begun
     loaded: Callable[[Ends], str] = found_nothing  # when the destination has all and stands still
