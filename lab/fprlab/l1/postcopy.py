@@ -9,7 +9,6 @@ from .drop_trace import dropped_pages
 from .features.feature import Postcopy
 from .features.holding import wait_held
 from .features.memory import filter_info
-from .features.sending import reports
 from .guest_qemu import GuestQemu
 from .network import Network
 from .ram import PAGE, find_ram
@@ -40,12 +39,13 @@ def wait_second_round(source: GuestQemu) -> None:
 
 def wait_moment(source: GuestQemu, how: Postcopy) -> None:
     """Wait until the migration is where it is to go over."""
-    if how.moment == "report" and reports(source.qmp):
-        wait_held(source.qmp, "pages were dropped", lambda: filter_info(source.qmp).get("dropped-pages"))
-    elif how.moment == "rounds":
+    if how.moment == "rounds":
         wait_second_round(source)
-    else:
-        wait_held(source.qmp, "it is active", lambda: status_of(source) == "active")
+        return
+    wait_held(source.qmp, "it is active", lambda: status_of(source) == "active")
+    # Without the filter there are no such figures.
+    if how.moment == "report" and filter_info(source.qmp):
+        wait_held(source.qmp, "pages were dropped", lambda: filter_info(source.qmp).get("dropped-pages"))
 
 
 def wait_devices(destination: GuestQemu) -> None:
