@@ -105,6 +105,8 @@ static struct world {
 	bool early;		/* the machine is not ready yet */
 	bool migrating;
 	bool has_to_fail, failed;	/* the migration, by the filter */
+	FreePageFilterBlockedReason fail_reason;
+	bool waits_unplug;		/* the migration, for the guest to let go of a device */
 	bool no_balloon, no_object;	/* users that are gone */
 	uint8_t busy;			/* tries to lock it that fail */
 	uint8_t meanwhile;		/* enum, what happens in the last of them */
@@ -314,7 +316,8 @@ MigrationState *migrate_get_current(void)
 {
 	/* Nobody asks for it before it is there, or once it is gone. */
 	MUST(state.references);
-	state.state = world.cancelled || !world.migrating ? 0 : MIGRATION_STATUS_ACTIVE;
+	state.state = world.cancelled || !world.migrating ? 0 :
+		      world.waits_unplug ? MIGRATION_STATUS_WAIT_UNPLUG : MIGRATION_STATUS_ACTIVE;
 	state.capabilities[MIGRATION_CAPABILITY_FREE_PAGE_FILTER] = !world.off;
 	state.capabilities[MIGRATION_CAPABILITY_FREE_PAGE_FILTER_STRICT] = world.strict;
 	state.to_dst_file = (QEMUFile *)&world;
@@ -364,7 +367,7 @@ void qemu_file_set_error_obj(QEMUFile *f, int ret, Error *err)
 {
 	(void)err;
 	MUST(f == (QEMUFile *)&world && ret < 0);
-	MUST(world.strict && !world.off && !world.cancelled);
+	MUST(world.strict && !world.off && !world.cancelled && !world.not_running);
 	MUST(world.told == FREE_PAGE_FILTER_STATE_BLOCKED || world.told_off);
 	world.failed = true;
 }
@@ -910,7 +913,7 @@ static void wait_for_report(struct input *input)
 	}
 	MUST(world.now_ms - start <= WAIT_MS);
 	/* Before any more pages are sent. */
-	MUST(!world.has_to_fail || world.failed || world.cancelled || !world.migrating);
+	MUST(!world.has_to_fail || world.failed || world.cancelled || !world.migrating || world.not_running);
 	MUST(!world.off || world.now_ms == start);
 	/* For the bandwidth, that time has not passed. */
 	MUST(world.now_ms - start == world.excluded_ms - excluded);
@@ -981,8 +984,11 @@ void qapi_event_send_free_page_filter(FreePageFilterState state, bool has_blocke
 		world.told_reason = blocked_reason;
 		world.told_off = true;
 		/* What keeps the balloon out does not always keep all of them out. */
-		world.has_to_fail |= world.strict && !world.not_running &&
-				     blocked_reason != FREE_PAGE_FILTER_BLOCKED_REASON_PAGE_POISON;
+		if (world.strict && !world.has_to_fail &&
+		    blocked_reason != FREE_PAGE_FILTER_BLOCKED_REASON_PAGE_POISON) {
+			world.has_to_fail = true;
+			world.fail_reason = blocked_reason;
+		}
 		break;
 	case FREE_PAGE_FILTER_STATE_AGENT_SILENT:
 		MUST(agent && object.migrating && world.told_agent != state);
@@ -1062,6 +1068,13 @@ static void set_capabilities(struct input *input)
 	world.strict = new_caps[MIGRATION_CAPABILITY_FREE_PAGE_FILTER_STRICT];
 }
 
+/* For want of one a migration need not fail any more. */
+static void reporter_came(void)
+{
+	if (world.fail_reason == FREE_PAGE_FILTER_BLOCKED_REASON_NO_REPORTER)
+		world.has_to_fail = false;
+}
+
 static void plug_object(void)
 {
 	static char name[] = "agent";
@@ -1075,6 +1088,7 @@ static void plug_object(void)
 	object.owes = false;
 	world.told_agent = NOTHING_TOLD;
 	world.no_object = false;
+	reporter_came();
 }
 
 static void unplug_object(void)
@@ -1083,6 +1097,9 @@ static void unplug_object(void)
 	fpa_finalize(OBJECT(&object));
 	world.bql = false;
 	MUST(!world.notifier);
+	/* Management knows that the last one is gone. */
+	MUST(!filter || filter->users || !world.migrating || world.cancelled ||
+	     world.told != FREE_PAGE_FILTER_STATE_ON);
 	/* The next object has its own port, and asks that again. */
 	world.requested = 0;
 	world.no_object = true;
@@ -1091,6 +1108,7 @@ static void unplug_object(void)
 static void plug_balloon(void)
 {
 	free_page_filter_enable();
+	reporter_came();
 	world.no_balloon = false;
 }
 
@@ -1135,9 +1153,11 @@ static void end_migration(struct input *input)
 	}
 	/* Devices neither come nor go in a migration, objects do. */
 	world.migrating = how & 8;
+	world.waits_unplug = how & 0x20;
 	if (how & 4)
 		(world.no_object ? plug_object : unplug_object)();
 	check_users();
+	world.waits_unplug = false;
 	/* The one that is ignored does not count. */
 	world.old_files = how >> 4 & 5;
 	world.incoming = how & 0x80;

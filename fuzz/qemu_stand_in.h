@@ -113,6 +113,7 @@ static inline void stand_in_unlock(QemuMutex **lock)
 #define qemu_cond_broadcast(cond)	((void)(cond))
 #define qatomic_set(p, value)		(*(p) = (value))
 #define qatomic_read(p)			(*(p))
+#define qatomic_cmpxchg(p, old, value)	__sync_val_compare_and_swap(p, old, value)
 
 void qemu_cond_wait(QemuCond *cond, QemuMutex *lock);
 void qemu_cond_timedwait(QemuCond *cond, QemuMutex *lock, int ms);
@@ -395,7 +396,7 @@ enum { PHASE_MACHINE_READY };
 enum { RUN_STATE_INMIGRATE };
 enum { QEMU_CLOCK_REALTIME };
 enum { SCALE_MS };
-enum { MIGRATION_STATUS_ACTIVE = 4 };
+enum { MIGRATION_STATUS_SETUP = 1, MIGRATION_STATUS_ACTIVE = 4, MIGRATION_STATUS_WAIT_UNPLUG = 13 };
 
 typedef enum {
 	MIGRATION_CAPABILITY_X_COLO,

@@ -213,10 +213,13 @@ static void fpa_discard(FreePageAgent *fpa)
 /* Ask for another report in a while, if the migration lasts as long. */
 static void fpa_rest(FreePageAgent *fpa)
 {
-    if (fpa->interval_ms) {
+    /* It can be set at any time. */
+    const uint32_t interval_ms = qatomic_read(&fpa->interval_ms);
+
+    if (interval_ms) {
         QEMU_LOCK_GUARD(&fpa->lock);
         timer_mod(fpa->again, free_page_budget_again(&fpa->budget, fpa_now(),
-                                                     fpa->interval_ms));
+                                                     interval_ms));
     }
 }
 
@@ -683,7 +686,7 @@ static void fpa_set_ms(Object *obj, Visitor *v, const char *name,
                    "that makes sense", name, value, FPA_MAX_MS);
         return;
     }
-    *ms = value;
+    qatomic_set(ms, value);
 }
 
 static bool fpa_get_agent_present(Object *obj, Error **errp)

@@ -172,13 +172,13 @@ void fpf_tell_blocked(FreePageFilter *fpf, FreePageFilterBlockedReason reason)
 }
 
 /*
- * A migration that is strict fails where the filter is off.  While the guest
- * does not run nothing need be filtered: that goes for savevm's snapshots, too.
+ * A migration that is strict fails where the filter is off.  Of several reasons
+ * the first one is told.
  */
 void fpf_be_strict(FreePageFilter *fpf, FreePageFilterBlockedReason reason)
 {
-    if (reason != FPF_NOT_BLOCKED && fpf_is_strict() && runstate_is_running()) {
-        qatomic_set(&fpf->failed, reason);
+    if (reason != FPF_NOT_BLOCKED && fpf_is_strict()) {
+        qatomic_cmpxchg(&fpf->failed, FPF_NOT_BLOCKED, reason);
     }
 }
 
@@ -186,6 +186,10 @@ void fpf_be_strict(FreePageFilter *fpf, FreePageFilterBlockedReason reason)
  * Called by the migration thread, which alone may let the migration fail: it
  * knows that the destination has not begun to run the guest.  In postcopy,
  * where it may have, an error would not bring the guest back.
+ *
+ * While the guest does not run nothing need be filtered: that goes for savevm's
+ * snapshots, too.  If it goes on, in the middle of a migration, that is seen
+ * when the next pages are to be sent.
  */
 void fpf_fail_if_strict(FreePageFilter *fpf)
 {
@@ -193,7 +197,8 @@ void fpf_fail_if_strict(FreePageFilter *fpf)
     FreePageFilterBlockedReason reason = qatomic_read(&fpf->failed);
     Error *err = NULL;
 
-    if (reason == FPF_NOT_BLOCKED || s->state != MIGRATION_STATUS_ACTIVE) {
+    if (reason == FPF_NOT_BLOCKED || s->state != MIGRATION_STATUS_ACTIVE ||
+        !runstate_is_running()) {
         return;
     }
     qatomic_set(&fpf->failed, FPF_NOT_BLOCKED);

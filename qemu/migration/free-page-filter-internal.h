@@ -89,7 +89,7 @@ struct FreePageFilter {
     unsigned int outstanding;
     /* When the last one of them was asked for */
     int64_t asked_ms;
-    /* For how many ms they are worth waiting for */
+    /* For how many ms they are worth waiting for, says who asked last */
     uint32_t wait_first_ms;
     uint32_t wait_last_ms;
     /* A report was waited for and did not come in time, and none has since */
@@ -204,7 +204,7 @@ void fpf_warn_blocked(FreePageFilter *fpf, FreePageFilterBlockedReason reason);
 void fpf_tell_blocked(FreePageFilter *fpf, FreePageFilterBlockedReason reason);
 void fpf_tell_on(FreePageFilter *fpf);
 
-/* Let a migration that is strict fail for this reason */
+/* Let a migration that is strict fail for this reason, if the guest runs */
 void fpf_be_strict(FreePageFilter *fpf, FreePageFilterBlockedReason reason);
 
 /* By the migration thread: it fails now, if it has to */

@@ -122,11 +122,13 @@ void free_page_filter_before_pages(void)
 uint64_t free_page_filter_pending_exact(uint64_t remaining)
 {
     FreePageFilter *fpf = fpf_get();
-    uint64_t threshold = migrate_get_current()->threshold_size;
+    MigrationState *s = migrate_get_current();
+    uint64_t threshold = s->threshold_size;
 
     fpf_fail_if_strict(fpf);
-    if (!fpf->users || fpf->last_round || !remaining ||
-        remaining >= FPF_NEAR * threshold) {
+    /* In postcopy, too, this is called, and no report comes any more. */
+    if (!fpf->users || s->state != MIGRATION_STATUS_ACTIVE ||
+        fpf->last_round || !remaining || remaining >= FPF_NEAR * threshold) {
         return remaining;
     }
 

@@ -61,13 +61,14 @@
  *         RAMState.bitmap_mutex
  *           KVM's memory slots (kml_slots_lock)
  *
- * The iothread that receives hints has all but the BQL.  The last two have
- * this order already in a deferred clear of the dirty log.  The migration
- * thread holds the bitmap_mutex for up to MAX_WAIT ms at a time and then takes
- * it again at once, before anybody else can: see free_page_filter_waits().
- * Where the network swallows what it sends, it holds it until TCP gives up.  So
- * nobody waits for the bitmap_mutex with FreePageFilter.lock, for which
- * somebody with the BQL may be waiting: see fpf_lock_bitmap().
+ * The iothread that receives hints has all but the BQL, and who has the BQL may
+ * wait for its free_page_lock, as without the filter.  The last two have this
+ * order already in a deferred clear of the dirty log.  The migration thread
+ * holds the bitmap_mutex for up to MAX_WAIT ms at a time and then takes it again
+ * at once, before anybody else can: see free_page_filter_waits().  Where the
+ * network swallows what it sends, it holds it until TCP gives up.  So nobody
+ * waits for the bitmap_mutex with FreePageFilter.lock, for which somebody with
+ * the BQL may be waiting: see fpf_lock_bitmap().
  */
 
 #include "qemu/osdep.h"
@@ -160,6 +161,23 @@ void free_page_filter_enable(void)
     /* It is the first one, perhaps, and a migration may go on. */
     if (fpf->blocked == FREE_PAGE_FILTER_BLOCKED_REASON_NO_REPORTER) {
         qatomic_set(&fpf->blocked, FPF_NOT_BLOCKED);
+        qatomic_cmpxchg(&fpf->failed,
+                        FREE_PAGE_FILTER_BLOCKED_REASON_NO_REPORTER,
+                        FPF_NOT_BLOCKED);
+    }
+}
+
+/* Whether a migration has begun that may still be filtered */
+static bool fpf_is_filtering(void)
+{
+    switch (migrate_get_current()->state) {
+    case MIGRATION_STATUS_SETUP:
+    /* After its setup it waits here until the guest has let go of a device. */
+    case MIGRATION_STATUS_WAIT_UNPLUG:
+    case MIGRATION_STATUS_ACTIVE:
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -171,7 +189,7 @@ static void fpf_switch_off(FreePageFilter *fpf)
 {
     FreePageFilterBlockedReason reason;
 
-    if (migrate_get_current()->state != MIGRATION_STATUS_ACTIVE) {
+    if (!fpf_is_filtering()) {
         return;
     }
     reason = fpf_find_blocked_reason(fpf);
