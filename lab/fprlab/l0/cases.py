@@ -20,13 +20,13 @@ class Case:
     what: str
     pages: int = 1  # the fewest that the guest's first check on the destination must see
     requested: int = 0  # the fewest dropped ones that the destination must ask for in postcopy
-    held_mib: int = GUEST_MIB  # the most that the guest may still keep for the balloon afterwards
+    kept_mib: int = GUEST_MIB  # the most that the guest may have less of afterwards, as it keeps it for the balloon
 
     def passed(self, result: dict[str, Any]) -> bool:
         """Whether the guest was verified, and had as many pages as it should."""
         return (result["verified"] and result["verified_pages"][0] >= self.pages
                 and result.get("requested_pages", 0) >= self.requested
-                and result.get("held_bytes", 0) <= self.held_mib << 20)
+                and result.get("kept_bytes", 0) <= self.kept_mib << 20)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -72,7 +72,7 @@ def interrupt(agent: Union[None, MisbehavingAgent, Relay], source: GuestQemu) ->
 
 
 def result_of(run: Run, guest_mib: int, info: dict[str, Any], counters: dict[str, Any],
-              needed: int, held: int, differing: Differing, lost: int, checks: list[Verified]) -> dict[str, Any]:
+              needed: int, held: tuple[int, int], differing: Differing, lost: int, checks: list[Verified]) -> dict[str, Any]:
     """One object of out/demo.json."""
     ram = info["ram"]
     return {
@@ -90,7 +90,8 @@ def result_of(run: Run, guest_mib: int, info: dict[str, Any], counters: dict[str
         "filtered_pages": counters.get("filtered-pages", 0),
         "confirmed_pages": counters.get("confirmed-pages", 0),
         "needed_bytes": needed,
-        "held_bytes": held,
+        "held_bytes": held[0],
+        "kept_bytes": held[1],
         "verified": not lost,
         "lost_pages": lost,
         "verified_pages": [check.pages for check in checks],
@@ -185,7 +186,7 @@ def migrate(run: Run, settings: QemuSettings, directory: Path,
         stage.enter("checking the guest on the destination")
         more: dict[str, Any] = {}
         if run.agent in CRASHES:
-            checks, lost, held = check_crashed(source), 0, 0
+            checks, lost, held, kept = check_crashed(source), 0, 0, 0
         else:
             if before:
                 resumed = resume_and_check(destination, settings.must)
@@ -197,8 +198,8 @@ def migrate(run: Run, settings: QemuSettings, directory: Path,
             source.end()
             lost = lost_pages(run, checks)
             # The guest has gone on counting, with what it remembers of the source.
-            held = max(0, free - destination.port.free_bytes()[1])
+            held, kept = (max(0, free - there) for there in reversed(destination.port.free_bytes()))
             check_consoles([source, destination])
         stage.enter(f"{lost} pages lost" if lost else "verified")
-    result = result_of(run, settings.guest_mib, info, counters, needed, held, differing, lost, checks)
+    result = result_of(run, settings.guest_mib, info, counters, needed, (held, kept), differing, lost, checks)
     return {**result, **more, "postcopy_ms": postcopy_ms, "found": [text for text in found if text]}
