@@ -118,7 +118,12 @@ static enum fpr_status check_unused(const struct file_data *memory)
 		      memory->name, (unsigned long long)st.st_nlink);
 		return FPR_ERROR;
 	}
-	/* Whoever opens it from now on waits until we are done; the signal about that would end us. */
+	/*
+	 * Whoever opens it from now on waits until we are done, but no longer than
+	 * /proc/sys/fs/lease-break-time, 45 seconds by default: then the kernel breaks the lease, and
+	 * what is left is punched beside the other process.  Nobody needs these pages who goes on
+	 * from DIFF or a later snapshot.  The signal that tells us of it would end us.
+	 */
 	signal(SIGIO, SIG_IGN);
 	if (fcntl(memory->fd, F_SETLEASE, F_WRLCK) && errno == EAGAIN) {
 		warnx("%s: it is open in another process, and a VM that runs from it may be another's: close it first",
