@@ -22,6 +22,7 @@ class ReportCost:
 
     with_report: list[int]
     without: list[int]
+    first: int = 0  # of the first one with a report after the guest was restored
 
     def more(self) -> float:
         """How many pages more a diff has that comes after a report: the difference of the medians."""
@@ -32,6 +33,10 @@ class ReportCost:
         """Those that are in each diff after a report and in no other one: the same ones again and again."""
         return (functools.reduce(operator.and_, self.with_report) &
                 ~functools.reduce(operator.or_, self.without))
+
+    def first_only(self) -> int:
+        """What the first report after the guest was restored had besides: in no diff without one, nor in each with one."""
+        return self.first & ~functools.reduce(operator.or_, self.without) & ~self.own()
 
 
 def ask(vmm: Snapvmm) -> None:
@@ -61,10 +66,12 @@ def take_diff(vmm: Snapvmm, report: bool) -> int:
 def measure(vmm: Snapvmm, rounds: int) -> ReportCost:
     """Take diffs with and without a report in turn, so that both have of what the guest does besides. In a guest that
     was restored pages are dirty when they are read for the first time: the first diffs do not count."""
-    for _ in range(WARM_UP):
+    take_diff(vmm, False)
+    first = take_diff(vmm, True)
+    for _ in range(WARM_UP - 1):
         take_diff(vmm, True)
     pages: dict[bool, list[int]] = {False: [], True: []}
     for _ in range(rounds):
         for report, found in pages.items():
             found.append(take_diff(vmm, report))
-    return ReportCost(pages[True], pages[False])
+    return ReportCost(pages[True], pages[False], first)
