@@ -32,6 +32,7 @@ def row_of(ways: dict[str, Result]) -> Result:
                          "punched": filtered["punched_bytes"]},
         "chain_filter_ms": filtered["filter_ms"], "chain_snapshot_ms": filtered["snapshot_ms"],
         "chain_plain_snapshot_ms": plain["snapshot_ms"],
+        "chain_verified_prefixes": sum(result["verified_prefixes"] for result in ways.values()),
         "chain_given_up_pages": filtered["given_up_pages"],
         "chain_superseded_pages": filtered["superseded_pages"], "chain_free_pages": filtered["free_pages"],
     }

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A chain of flat snapshots, a full one and many diffs, of one guest that goes on.
 
-After each diff the guest stands still until it was compared with what the files of the chain so far have, and after
-the last one with a guest that was restored from them; a plain chain, to which nothing was done, after the last one alone.
+After the full snapshot and after each diff the guest stands still until it was compared with what the files of the
+chain so far have, laid over each other here, and after the last one with a guest that was restored from them.  Where
+the plan wants it, a guest is restored after each, compared, and has to verify its memory.
 Where the chain is filtered by one command with the snapshot, a copy of it is punched as it grows: with the pages
 of each round all layers before that round's diff.  What it is compared with there is the same guest.  So of each
 prefix two claims are checked: the chain that nobody punched has it, and so has one that was punched for no later
@@ -18,6 +19,7 @@ import operator
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -47,6 +49,7 @@ class ChainPlan:
     repeat: int = 1
     diffs: int = CHAIN_DIFFS
     timeout: int = SNAPSHOT_TIMEOUT  # seconds without progress
+    prefixes: bool = False  # restore and verify each prefix of the chain, not all of it alone
 
     def label(self) -> str:
         """What the run is called in lines of progress."""
@@ -61,17 +64,19 @@ class Times:
     snapshot_ms: list[int] = dataclasses.field(default_factory=list)
 
 
-def extents(fd: int) -> Iterator[tuple[int, int]]:
-    """Where the parts of a flat file begin and end that have data."""
-    end = 0
-    while True:
+def extents(fd: int, first: int = 0, limit: int = sys.maxsize) -> Iterator[tuple[int, int]]:
+    """Where the parts of a flat file begin and end that have data, between these two places."""
+    end = first
+    while end < limit:
         try:
             start = os.lseek(fd, end, os.SEEK_DATA)
         except OSError as error:
             if error.errno == errno.ENXIO:  # there is no more
                 return
             raise
-        end = os.lseek(fd, start, os.SEEK_HOLE)
+        if start >= limit:
+            return
+        end = min(os.lseek(fd, start, os.SEEK_HOLE), limit)
         yield start, end
 
 
@@ -94,13 +99,26 @@ def copy_flat(file: Path, target: Path) -> None:
                 start += os.copy_file_range(flat.fileno(), copy.fileno(), end - start, start, start)
 
 
-def add_layer(image: bytearray, file: Path) -> None:
-    """What a guest's memory is when this flat file was loaded, too."""
-    view = memoryview(image)
-    with memory_file(file).open("rb") as flat:
-        for start, end in extents(flat.fileno()):
-            while start < end:
-                start += os.preadv(flat.fileno(), [view[start:end]], start)
+class Layers:
+    """What a guest's memory is when these flat files were loaded, one after the other. It is read in parts: all of it
+    at once would be one more large guest in the host's memory."""
+
+    def __init__(self, files: list[Path]) -> None:
+        self._stack = contextlib.ExitStack()
+        self._files = [self._stack.enter_context(memory_file(file).open("rb")).fileno() for file in files]
+
+    def close(self) -> None:
+        """Close the files."""
+        self._stack.close()
+
+    def read(self, offset: int, buffer: bytearray) -> None:
+        """Fill the buffer with the part there; what no file has is zero."""
+        buffer[:] = bytes(len(buffer))
+        view = memoryview(buffer)
+        for file in self._files:
+            for start, end in extents(file, offset, offset + len(buffer)):
+                while start < end:
+                    start += os.preadv(file, [view[start - offset:end - offset]], start)
 
 
 def allocated(files: list[Path]) -> list[int]:
@@ -114,15 +132,16 @@ def has_page(pages: int, count: int) -> Callable[[int], bool]:
     return lambda page: bool(data[page // 8] >> page % 8 & 1)
 
 
-def compare_images(ram: GuestRam, images: list[bytearray], dropped: Callable[[int], bool]) -> list[int]:
-    """In how many pages each image differs from a guest that stands still. Each must have been dropped."""
-    differing: list[list[int]] = [[] for _ in images]
-    reader = ChunkReader(ram)
+def compare_layers(ram: GuestRam, chains: list[Layers], dropped: Callable[[int], bool]) -> list[int]:
+    """In how many pages each of these differs from a guest that stands still. Each must have been dropped."""
+    differing: list[list[int]] = [[] for _ in chains]
+    reader, buffer = ChunkReader(ram), bytearray(CHUNK)
     try:
         for offset in range(0, ram.size, CHUNK):
             reader.read(offset)
-            for image, pages in zip(images, differing):
-                pages += [offset // PAGE + page for page in differing_in(reader.buffer, image[offset:offset + CHUNK])]
+            for layers, pages in zip(chains, differing):
+                layers.read(offset, buffer)
+                pages += [offset // PAGE + page for page in differing_in(reader.buffer, buffer)]
     finally:
         reader.close()
     for pages in differing:
@@ -145,7 +164,7 @@ class FlatChain(Machines):
         self.punched_pages: list[int] = []
         self.differing_pages: list[int] = []
         self.verified_pages: list[int] = []
-        self._image = bytearray(plan.guest_mib << 20)  # what all files that nobody punches have
+        self.verified_prefixes = 0  # guests that were restored from a prefix, and had to verify their memory
         self._reported = 0  # bit n: the last report named page n
         self._may_differ = [0]  # of each layer, bit n: the chain up to it need not have page n
 
@@ -160,7 +179,6 @@ class FlatChain(Machines):
     def begin(self, vmm: Snapvmm) -> None:
         """The full snapshot of a guest that stands still."""
         vmm.full(self._file())
-        add_layer(self._image, self.files[-1])
         if self._plan.way == "exec":
             mount_debugfs()  # fprctl filter --confirmed looks there whether anybody has read the log
             self._copy_last()
@@ -224,23 +242,33 @@ class FlatChain(Machines):
             pages += json.loads(run.stdout)["punched_pages"]
         self.punched_pages.append(pages)
 
-    def compare_files(self, original: Snapvmm) -> None:
-        """Compare what the files have with the guest that stands still. To restore guests of each prefix would be the
-        same and take an emulated host minutes."""
-        add_layer(self._image, self.files[-1])
-        images = [self._image]
-        if self.punched:
-            images.append(bytearray(len(self._image)))
-            for file in self.punched:
-                add_layer(images[-1], file)
-        self.differing_pages += compare_images(original.ram(), images, self._may_differ_in(len(self.files) - 1))
+    def _chains(self) -> list[list[Path]]:
+        """The files of the chain, and the punched ones if there are any."""
+        return [self.files, *[self.punched] * bool(self.punched)]
 
-    def compare(self, original: Snapvmm) -> None:
-        """Restore all that there is by now, and compare it with the guest that stands still."""
-        for files in filter(None, (self.files, self.punched)):
+    def compare_files(self, original: Snapvmm) -> None:
+        """Compare what the files have with the guest that stands still. To restore a guest of each prefix takes an
+        emulated host minutes more."""
+        with contextlib.ExitStack() as stack:
+            chains = [stack.enter_context(contextlib.closing(Layers(files))) for files in self._chains()]
+            self.differing_pages += compare_layers(original.ram(), chains, self._may_differ_in(len(self.files) - 1))
+
+    def compare(self, original: Snapvmm, verify: bool = False) -> None:
+        """Restore all that there is by now, and compare it with the guest that stands still; then let the restored one
+        go on and check its memory twice, if that is wanted."""
+        for files in self._chains():
             vmm = self.start(restore_arguments(files))
             self.differing_pages.append(compare(original, vmm, self._may_differ_in(len(self.files) - 1)))
+            if verify:
+                self.verified_pages += [check.pages for check in check_running(vmm)]
+                self.verified_prefixes += 1
             vmm.end()
+
+    def check(self, original: Snapvmm) -> None:
+        """All that is to be checked of the chain as it is by now."""
+        self.compare_files(original)
+        if self._plan.prefixes or len(self.files) > self._plan.diffs:
+            self.compare(original, self._plan.prefixes)
 
     def _may_differ_in(self, number: int) -> Callable[[int], bool]:
         """Whether the chain up to that layer need not have a page."""
@@ -281,7 +309,7 @@ def result_of(plan: ChainPlan, chain: FlatChain, **more: Any) -> dict[str, Any]:
             "verified": True, "allocated_bytes": allocated(chain.files), "punched_bytes": allocated(chain.punched),
             "filtered_pages": chain.filtered_pages, "punched_pages": chain.punched_pages,
             "differing_pages": chain.differing_pages, "verified_pages": chain.verified_pages,
-            **dataclasses.asdict(chain.times), **more}
+            "verified_prefixes": chain.verified_prefixes, **dataclasses.asdict(chain.times), **more}
 
 
 def end_chain(plan: ChainPlan, chain: FlatChain, live: int) -> dict[str, Any]:
@@ -337,15 +365,14 @@ def run_chain(plan: ChainPlan, start: Path, tools: Tools, directory: Path, show:
             wait_beats(vmm, BEATS_BEFORE)
             vmm.pause()
             chain.begin(vmm)
+            stage.enter("comparing the full file")
+            chain.check(vmm)
             for number in range(plan.diffs):
                 wait_beats(vmm, BEATS_BETWEEN)
                 live = vmm.port.needed_bytes()
                 chain.take(vmm, recorder)
                 stage.enter(f"comparing diff {number + 1}")
-                if number == plan.diffs - 1:
-                    chain.compare(vmm)
-                elif plan.way != "plain":
-                    chain.compare_files(vmm)
+                chain.check(vmm)
             vmm.end()
             stage.enter("verifying restored guests")
             result = end_chain(plan, chain, live)
