@@ -74,6 +74,34 @@ static void guest_spin(void)
 	}
 }
 
+/* What todo.count says to guest_write_on_order(). */
+enum order {
+	ORDER_STOP,
+	ORDER_WRITE,
+	ORDER_LEAVE,
+	/* The guest's answer to the first. */
+	HAS_STOPPED,
+};
+
+/* The same, but it stops and goes on when it is told to, without an exit, too. */
+static void guest_write_on_order(void)
+{
+	for (;;) {
+		switch (READ_ONCE(todo.count)) {
+		case ORDER_WRITE:
+			WRITE_ONCE(*(uint64_t *)(GPA + todo.first * PAGE),
+				   ++todo.value);
+			break;
+		case ORDER_STOP:
+			__atomic_store_n(&todo.count, HAS_STOPPED, __ATOMIC_RELEASE);
+			break;
+		case ORDER_LEAVE:
+			GUEST_SYNC(0);
+			break;
+		}
+	}
+}
+
 static bool get_bit(const struct bitmap *b, unsigned int n)
 {
 	return has_bit(b->word, n);
@@ -1111,6 +1139,43 @@ TEST_F(fpr, vcpu_runs_through_arm)
 	ASSERT_EQ(0, pthread_join(thread, NULL));
 	log = get_log(self, SLOT);
 	ASSERT_EQ(1, get_bit(&log, 7));
+}
+
+/*
+ * The same, of a vCPU that does not write the page again: what it wrote after ARM
+ * is either known to SET, or in the CPU's own log, from where it comes back.
+ */
+TEST_F(fpr, vcpu_writes_after_arm_and_stops)
+{
+	struct bitmap all = bits(0, NPAGES), confirmed;
+	uint64_t *version = (void *)(self->mem + 7 * PAGE);
+	uint64_t epoch, *order;
+	unsigned int round;
+	pthread_t thread;
+
+	todo.first = 7;
+	todo.count = ORDER_WRITE;
+	todo.value = 0;
+	sync_global_to_guest(self->vm, todo);
+	order = addr_gva2hva(self->vm, (uintptr_t)&todo.count);
+	vcpu_arch_set_entry_point(self->vcpu, guest_write_on_order);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, run_vcpu, self->vcpu));
+
+	for (round = 0; round < 20; round++) {
+		WRITE_ONCE(*order, ORDER_WRITE);
+		wait_for_write(version);
+		epoch = arm(self);
+		wait_for_write(version);
+		WRITE_ONCE(*order, ORDER_STOP);
+		while (READ_ONCE(*order) != HAS_STOPPED)
+			;
+		confirmed = set(self, epoch, &all, NULL);
+		ASSERT_TRUE(!get_bit(&confirmed, 7) || comes_back(self, 7)) {
+			TH_LOG("round %u", round);
+		}
+	}
+	WRITE_ONCE(*order, ORDER_LEAVE);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
 }
 
 /* TLBs are flushed where there is something to protect, and only there. */
