@@ -1648,7 +1648,6 @@ static bool let_vcpu_wait(FIXTURE_DATA(fpr) *self, struct waiting_vcpu *w)
 	if (w->uffd < 0)
 		return false;
 
-	guest_write(self, 0, NPAGES);
 	vm_set_user_memory_region(self->vm, SLOT2, LOG, GPA + 500 * PAGE, PAGE, w->page);
 	todo.first = 500;
 	todo.count = 1;
@@ -1682,6 +1681,7 @@ TEST_F(fpr, vcpu_waits_for_its_memory)
 	struct waiting_vcpu waiting;
 	uint64_t epoch;
 
+	guest_write(self, 0, NPAGES);
 	if (!let_vcpu_wait(self, &waiting))
 		SKIP(return, "no userfaultfd for faults in the kernel: %s", strerror(errno));
 
@@ -1748,6 +1748,7 @@ TEST_F(fpr, candidates_overtaken_by_their_own)
 	struct kvm_fpr_bitmap args;
 	pthread_t thread;
 
+	guest_write(self, 0, NPAGES);
 	if (!let_vcpu_wait(self, &waiting))
 		SKIP(return, "no userfaultfd for faults in the kernel: %s", strerror(errno));
 
@@ -1770,6 +1771,61 @@ TEST_F(fpr, candidates_overtaken_by_their_own)
 	args = set_args(two.args.epoch, &all, &confirmed, NPAGES);
 	ASSERT_EQ(ESTALE, try_set(self, &args));
 	ASSERT_EQ(0, fpr_vm_stat(self->vm, "fpr_armed"));
+}
+
+/*
+ * A memslot is armed for the first time, and gets its T, and while ARM waits for one
+ * vCPU another one faults on it for the first time.  ARM does not wait for the second
+ * one: if that has found no T, its page must not be writable after ARM.
+ */
+TEST_F(fpr, vcpu_faults_in_the_first_arm)
+{
+	struct bitmap all = bits(0, NPAGES), confirmed;
+	uint64_t *order, *version = (void *)(self->mem + 7 * PAGE);
+	struct waiting_vcpu waiting;
+	pthread_t arms, writes;
+	struct kvm_vcpu *writer;
+	unsigned int round;
+
+	writer = vm_vcpu_add(self->vm, 1, guest_write_on_order);
+	order = addr_gva2hva(self->vm, (uintptr_t)&todo.count);
+
+	for (round = 0; round < 5; round++) {
+		struct arming first = { .vm = self->vm };
+
+		/* It has no T, no page is mapped, and the log is empty: none is protected. */
+		set_slot(self, SLOT, 0, 0, 0);
+		set_slot(self, SLOT, LOG, 0, NPAGES);
+		get_log(self, SLOT);
+		if (!let_vcpu_wait(self, &waiting))
+			SKIP(return, "no userfaultfd for faults in the kernel: %s", strerror(errno));
+		ASSERT_EQ(0, pthread_create(&arms, NULL, run_arm, &first));
+		while (!READ_ONCE(first.tid) || !is_asleep(first.tid))
+			usleep(1000);
+
+		todo.first = 7;
+		todo.count = ORDER_WRITE;
+		sync_global_to_guest(self->vm, todo);
+		ASSERT_EQ(0, pthread_create(&writes, NULL, run_vcpu, writer));
+		/* It has hardly faulted later than that; if so, it finds a T. */
+		usleep(50000);
+		end_vcpus_wait(&waiting);
+		ASSERT_EQ(0, pthread_join(arms, NULL));
+		ASSERT_EQ(0, first.err);
+
+		wait_for_write(version);
+		wait_for_write(version);
+		WRITE_ONCE(*order, ORDER_STOP);
+		while (READ_ONCE(*order) != HAS_STOPPED)
+			;
+		confirmed = set(self, first.args.epoch, &all, NULL);
+		ASSERT_TRUE(!get_bit(&confirmed, 7) || comes_back(self, 7)) {
+			TH_LOG("round %u", round);
+		}
+		WRITE_ONCE(*order, ORDER_LEAVE);
+		ASSERT_EQ(0, pthread_join(writes, NULL));
+		vm_set_user_memory_region(self->vm, SLOT2, 0, GPA + 500 * PAGE, 0, NULL);
+	}
 }
 
 /* In a child, which is another process to KVM: errno of ARM there. */
