@@ -64,11 +64,11 @@
  * The iothread that receives hints has all but the BQL, and who has the BQL may
  * wait for its free_page_lock, as without the filter.  The last two have this
  * order already in a deferred clear of the dirty log.  The migration thread
- * holds the bitmap_mutex for up to MAX_WAIT ms at a time and then takes it again
- * at once, before anybody else can: see free_page_filter_waits().  Where the
- * network swallows what it sends, it holds it until TCP gives up.  So nobody
- * waits for the bitmap_mutex with FreePageFilter.lock, for which somebody with
- * the BQL may be waiting: see fpf_lock_bitmap().
+ * holds the bitmap_mutex for up to MAX_WAIT ms at a time and then takes it
+ * again at once, before anybody else can: see free_page_filter_waits().  Where
+ * the network swallows what it sends, it holds it until TCP gives up.  So
+ * nobody waits for the bitmap_mutex with FreePageFilter.lock, for which
+ * somebody with the BQL may be waiting: see fpf_lock_bitmap().
  */
 
 #include "qemu/osdep.h"

@@ -28,13 +28,13 @@
  *
  * Without postcopy-ram there is no such bitmap, and nothing happens here.
  *
- * Locking: free_page_dropped_prepare(), _synced() and _request() are called with
- * the bitmap locked (ram_bitmap_trylock(), RAMState.bitmap_mutex).
+ * Locking: free_page_dropped_prepare(), _synced() and _request() are called
+ * with the bitmap locked (ram_bitmap_trylock(), RAMState.bitmap_mutex).
  * free_page_dropped_take() changes bits atomically.  The others are called
- * while nobody else can change the bitmap: at the switch the epoch is over and
- * the guest stands still, and the thread that sends is the caller;
- * free_page_dropped_recover(), while nothing is sent.  After the switch nothing
- * is called but that, free_page_dropped_take() and free_page_dropped_request().
+ * while nobody else can change the bitmap: at the switch the epoch is over, the
+ * guest stands still, and the thread that sends is the caller; after an
+ * interruption nothing is sent.  After the switch nothing is called but
+ * free_page_dropped_recover(), _take() and _request().
  */
 
 #ifndef MIGRATION_FREE_PAGE_DROPPED_H
