@@ -1798,7 +1798,8 @@ TEST_F(fpr, vcpu_faults_in_the_first_arm)
 		set_slot(self, SLOT, LOG, 0, NPAGES);
 		get_log(self, SLOT);
 		if (!let_vcpu_wait(self, &waiting))
-			SKIP(return, "no userfaultfd for faults in the kernel: %s", strerror(errno));
+			SKIP(return, "no userfaultfd for faults in the kernel: %s",
+			     strerror(errno));
 		ASSERT_EQ(0, pthread_create(&arms, NULL, run_arm, &first));
 		while (!READ_ONCE(first.tid) || !is_asleep(first.tid))
 			usleep(1000);
