@@ -89,11 +89,21 @@ def remove_beside_another(guest: Stuck) -> None:
     guest.wait_stuck()
     if (waited := guest.counters()["waited-ms"]) >= WAIT_MS:
         raise LabError(f"the migration waited {waited} ms for a report of an object that was removed")
+    guest.cancel()
 
 
 def remove_while_stuck(guest: Stuck) -> None:
-    """A report is to be used, and whoever has to let that happen cannot send."""
-    wait_until("the quick agent has answered again", lambda: guest.quick.answered > 2)
+    """A report is to be used, and whoever has to let that happen cannot send.
+
+    It is the first one, which comes when all stands still: the next one is asked for after 67 times as long as the first
+    took, which can be minutes on a busy machine."""
+    before = guest.quick.in_epochs
+    guest.quick.may_answer.clear()
+    guest.begin()
+    wait_until("the quick agent was asked in an epoch", lambda: guest.quick.in_epochs > before)
+    guest.wait_stuck()
+    guest.quick.may_answer.set()
+    wait_until("the quick agent has answered", lambda: guest.quick.answered == guest.quick.requests)
     for command in ("query-status", "query-migrate"):
         guest.execute(command)
     guest.execute("object-del", id=QUICK)

@@ -30,6 +30,8 @@ class MisbehavingAgent:
         self.in_epochs = 0  # those of them with an epoch
         self.answered = 0
         self.sent = 0
+        self.may_answer = threading.Event()  # lie() waits for it in an epoch
+        self.may_answer.set()
         self._ending = False
         self._server = socket.socket(socket.AF_UNIX)
         self._server.bind(str(path))
@@ -111,6 +113,7 @@ def vast(agent: MisbehavingAgent, connection: socket.socket, tag: int) -> None:
 
 def lie(agent: MisbehavingAgent, connection: socket.socket, tag: int) -> None:
     """Report the last chunk of the memory as free, in a right report. Only for migrations that never end."""
+    agent.may_answer.wait()
     agent.send(connection, wire.all_free(tag, agent.npages, agent.npages - wire.CHUNK_PAGES))
 
 
