@@ -38,6 +38,8 @@ FILTER = "free-page-filter"
 STRICT = "free-page-filter-strict"
 # No page is sent before the first report, however busy the machine is. It is the longest that QEMU waits, in ms.
 REPORT = {"qom_type": "free-page-agent", "id": "report0", "chardev": "agent", "wait-first-report": 10000}
+# Bytes per second with which no migration ends by itself, however busy the machine is: it takes minutes.
+SLOW = 4 << 10
 EVENTS = ("migration_request_pass", "migrate_pending_exact", "migration_thread_low_pending")
 
 
@@ -145,6 +147,15 @@ class Bare:
         if info["status"] != "completed":
             raise LabError(f"the migration has {info['status']}: {info.get('error-desc', 'no reason given')}")
         return info
+
+    def limit(self, bandwidth: int) -> None:
+        """Bytes per second of the migration that goes on, or of the next; 0 for no limit."""
+        self.qmp.execute("migrate-set-parameters", max_bandwidth=bandwidth)
+
+    def begin_slowly(self) -> None:
+        """Begin a migration that sends next to nothing until it is given another limit."""
+        self.limit(SLOW)
+        self.qmp.execute("migrate", uri="exec:cat > /dev/null")
 
     def events(self) -> list[str]:
         """The names of the trace events so far, in order."""
