@@ -337,18 +337,24 @@ static bool fpa_flush_request(FreePageAgent *fpa)
     return !fpa->request_left;
 }
 
-/* Whatever comes next, an earlier answer is no reason to ask. */
+/*
+ * Whatever comes next, an earlier answer is no reason to ask.  What is still to
+ * come of one is of no use, but shows that the agent is there, for there may be
+ * no other request after it.
+ */
 static void fpa_break_off(FreePageAgent *fpa)
 {
     timer_del(fpa->again);
-    if (fpa->expecting) {
-        fpa_end(fpa, WIRE_MORE);
+    if (fpa->round) {
+        trace_free_page_agent_end(fpa->epoch, wire_status_text(WIRE_MORE),
+                                  fpa->decoder.nr_free);
+        fpa_end_report(fpa, false);
     }
 }
 
+/* Called when no report is wanted, or this is for the one that is */
 static void fpa_ask(FreePageAgent *fpa, uint64_t epoch)
 {
-    fpa_break_off(fpa);
     fpa_expect(fpa, epoch);
     /* Since the first request that it has not answered */
     if (!timer_pending(fpa->silence)) {
@@ -403,6 +409,7 @@ static void fpa_begin_report(FreePageAgent *fpa, const FreePageAsk *how,
 static void fpa_greet(FreePageAgent *fpa)
 {
     fpa_break_off(fpa);
+    fpa->expecting = false;
     timer_del(fpa->silence);
     fpa->request_left = 0;
     WITH_QEMU_LOCK_GUARD(&fpa->lock) {
@@ -442,6 +449,7 @@ static void fpa_work(void *opaque)
     } else if (how.round) {
         fpa_begin_report(fpa, &how, true);
     } else if (probe && peer) {
+        fpa_break_off(fpa);
         fpa_ask(fpa, FPA_NO_EPOCH);
     }
 }

@@ -7,6 +7,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 from pathlib import Path
 from typing import Any, Iterator, Optional, Sequence
 
@@ -47,6 +48,7 @@ class LyingAgent(AgentServer):
     """It says that all memory from 128 MiB on, up to 4 GiB, is free. What the firmware needs is below."""
 
     def __init__(self, path: Path) -> None:
+        self.delay = 0.0  # seconds before each answer
         self._hold = False
         self.in_the_middle = threading.Event()
         self.go_on = threading.Event()
@@ -59,6 +61,7 @@ class LyingAgent(AgentServer):
     def _lie(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while request := connection.recv(wire.REQUEST_LEN, socket.MSG_WAITALL):
+                time.sleep(self.delay)
                 report = wire.all_free(wire.decode_request(request), 4 * GIB // PAGE, wire.CHUNK_PAGES)
                 if self._hold:
                     connection.sendall(report[:len(report) // 2])
