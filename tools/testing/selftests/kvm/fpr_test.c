@@ -1070,8 +1070,17 @@ TEST_F(fpr, slots_change_between_candidates)
 	assert_same(&confirmed, &want, "confirmed");
 }
 
+/*
+ * A timer's signal is for the thread that calls the filter.  While that is still in the
+ * handler of the one before, another thread gets it, and it would end a vCPU's wait.
+ */
 static void *run_vcpu(void *vcpu)
 {
+	sigset_t timer;
+
+	sigemptyset(&timer);
+	sigaddset(&timer, SIGALRM);
+	TEST_ASSERT(!pthread_sigmask(SIG_BLOCK, &timer, NULL), "pthread_sigmask");
 	vcpu_run(vcpu);
 	return NULL;
 }
