@@ -480,10 +480,11 @@ static void handle_line(const char *line)
 		say_work(tag);
 	else if (sscanf(line, "map %31s", tag) == 1)
 		say_free_map(tag);
-	else if (sscanf(line, "press %31s", tag) == 1)
-		press(false);
+	/* A space in a format stands for none, too: the longer word comes first. */
 	else if (sscanf(line, "press-hinted %31s", tag) == 1)
 		press(true);
+	else if (sscanf(line, "press %31s", tag) == 1)
+		press(false);
 	else if (sscanf(line, "verify %31s", tag) == 1)
 		verify_all(tag);
 	else if (!strncmp(line, "crash", strlen("crash")))

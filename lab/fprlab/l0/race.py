@@ -10,8 +10,7 @@ from .plan import MigrationPlan
 
 FILTERED = ("filter-hint", "filter-report")
 MODES = ("hint", *FILTERED)
-# Of lab/l1/migrate. With the cap pages stay dirty for long enough to be hinted and filled.
-OPTIONS = ["--race", "waiting", "--bandwidth", "32"]
+OPTIONS = ["--race", "waiting"]  # of lab/l1/migrate
 
 
 def plan(repeat: int) -> MigrationPlan:

@@ -158,11 +158,16 @@ def migrate(run: Run, settings: QemuSettings, directory: Path,
         copies = copy_memory(run, source, settings.guest_mib << 20)
         stage.enter("migrating")
         memory = resident_mib(source.pid)
-        if run.workload == RACE_WORKLOAD:
-            source.port.send("press-hinted" if "hint" in run.mode else "press")
         outside = start_outside_filter(run.mode, settings.fprctl, source, settings.guest_mib << 20)
         before = None if run.early() else count_before(source, settings.accel)
+        if run.workload == RACE_WORKLOAD:
+            # From here on the guest answers nothing until it has filled its memory.
+            source.port.send("press-hinted" if "hint" in run.mode else "press")
         start_migration(source, destination, run, uri)
+        if run.workload == RACE_WORKLOAD:
+            source.port.needed_bytes()  # once it answers again
+            for feature in run.features:
+                feature.filled(source)
         filtered = outside.filter() if outside else {}
         interrupt(agent, source)
         postcopy = run.postcopy()

@@ -85,6 +85,7 @@ class Feature:
     network: bool = False  # the same, between two hosts with a cable that can be pulled out
     before: Callable[[Qmp], None] = nothing  # with the source's monitor, when it is about to begin
     during: Callable[[Qmp], None] = nothing  # with the source's monitor, when it has begun
+    filled: Callable[[Side], None] = nothing  # with the source, when a guest under pressure has filled its memory
     loaded: Callable[[Ends], str] = found_nothing  # when the destination has all and stands still
     reports: bool = False  # the guest's agent is asked for reports, whatever the mode
     blocked: str = ""  # why there is no filter with it, though it is switched on
