@@ -19,8 +19,8 @@ PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
 WALL = 0x40000000
 
 HINT_THREAD = "io0"  # the balloon's iothread
-CHUNK_BYTES = 4 << 20  # that a hint takes out of what is to be sent
-SETTLED_SECONDS = 4.0  # without a hint that was taken, though its thread may run at once
+SECONDS_BETWEEN_LOOKS = 2.0  # at a thread that may have taken all hints, and has then nothing to do
+MOST_LOOKS = 15
 
 
 def many_chunks(_directory: Path, _incoming: bool) -> Sequence[str]:
@@ -49,23 +49,25 @@ def stop_hints(qmp: Qmp) -> None:
         os.waitpid(thread, WALL)
 
 
-def remaining(qmp: Qmp) -> int:
-    """How many bytes are still to be sent."""
-    return int(qmp.execute("query-migrate")["ram"]["remaining"])
+def times_woken(thread: int) -> str:
+    """A number that changes when a thread has had something to do."""
+    lines = Path(f"/proc/{thread}/status").read_text(encoding="ascii").splitlines()
+    return next(line for line in lines if line.startswith("voluntary_ctxt_switches"))
 
 
 def take_hints(source: Side) -> None:
-    """Let hints be taken, now that the guest has filled what it hinted; and let the migration go on when none is left.
-    Until then next to nothing is sent, however long the guest takes."""
-    for thread in hint_threads(source.qmp):
+    """Let hints be taken, now that the guest has filled what it hinted; and let the migration go on when no more come.
+    Until then little is sent, however long the guest takes."""
+    threads = hint_threads(source.qmp)
+    for thread in threads:
         ptrace(PTRACE_DETACH, thread)
-    before = remaining(source.qmp)
-    while True:
-        time.sleep(SETTLED_SECONDS)
-        left = remaining(source.qmp)
-        if before - left < CHUNK_BYTES:
+    before: list[str] = []
+    for _ in range(MOST_LOOKS):
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+        now = [times_woken(thread) for thread in threads]
+        if now == before:
             break
-        before = left
+        before = now
     let_go(source.qmp)
 
 
