@@ -7,6 +7,7 @@
 #define __KVM_FPR_H
 
 #include <linux/bitops.h>
+#include <linux/jump_label.h>
 #include <linux/kvm_host.h>
 #include <uapi/linux/kvm_fpr.h>
 
@@ -26,6 +27,9 @@ struct kvm_fpr_touched {
 	unsigned long bitmap[];
 };
 
+/* On while the host has a VM that was armed, for which kvm_fpr_touch() looks for T. */
+DECLARE_STATIC_KEY_FALSE(kvm_fpr_used);
+
 /* Dirty pages of word @i of an armed @slot's bitmaps that can still be filtered. */
 static inline unsigned long
 kvm_fpr_tracked_word(const struct kvm_memory_slot *slot, unsigned long i)
@@ -41,19 +45,22 @@ kvm_fpr_tracked_word(const struct kvm_memory_slot *slot, unsigned long i)
  * sees the mark.
  *
  * The caller is within kvm->srcu.  ARM waits for those who found no T just before
- * it was published, as it does for those who marked T before it was zeroed.
+ * it was published, or did not look for one just before the key was on, as it does
+ * for those who marked T before it was zeroed.
  */
 static inline void kvm_fpr_touch(const struct kvm_memory_slot *slot,
 				 unsigned long rel_gfn)
 {
 	struct kvm_fpr_touched *touched;
 
-	/* Where nobody arms, this test is all that it costs. */
-	if (likely(!data_race(slot->fpr.touched)))
+	/* Where nobody arms, this is all that it costs: no branch. */
+	if (!static_branch_unlikely(&kvm_fpr_used))
 		return;
 
 	/* Pairs with the release in fpr_publish(): the bitmap is zeroed. */
 	touched = READ_ONCE(slot->fpr.touched);
+	if (!touched)
+		return;
 	set_bit_le(rel_gfn, touched->bitmap);
 	/* Pairs with atomic_long_fetch_andnot() in fpr_filter_word(). */
 	smp_mb__after_atomic();
@@ -172,4 +179,16 @@ static inline int kvm_fpr_enable_cap(struct kvm *kvm,
 }
 
 #endif /* CONFIG_KVM_FREE_PAGE_FILTER */
+
+/*
+ * Mark page @rel_gfn of @slot dirty, which has a dirty bitmap: T, and then D.  Where
+ * the dirty ring has the place of D there is no T.
+ */
+static inline void kvm_fpr_mark_dirty(const struct kvm_memory_slot *slot,
+				      unsigned long rel_gfn)
+{
+	kvm_fpr_touch(slot, rel_gfn);
+	set_bit_le(rel_gfn, slot->dirty_bitmap);
+}
+
 #endif /* __KVM_FPR_H */

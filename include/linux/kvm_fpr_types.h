@@ -34,6 +34,8 @@ struct kvm_fpr_drain {
  * @nr_zeroed:	how often T was zeroed, or bits of it; protected by slots_lock
  * @foreign:	the owner lets other processes call; set and read without a lock
  * @drain:	what ARM waits for
+ * @used:	1 from the first KVM_FPR_ARM until the VM is destroyed: the VM counts
+ *		in kvm_fpr_used; set and read without a lock
  */
 struct kvm_fpr {
 	u64 epoch;
@@ -41,6 +43,7 @@ struct kvm_fpr {
 	u64 nr_zeroed;
 	bool foreign;
 	struct kvm_fpr_drain drain;
+	atomic_t used;
 };
 
 #ifdef CONFIG_KVM_FREE_PAGE_FILTER

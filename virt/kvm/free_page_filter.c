@@ -20,6 +20,7 @@
  */
 #include <linux/bitmap.h>
 #include <linux/capability.h>
+#include <linux/jump_label.h>
 #include <linux/kvm_fpr.h>
 #include <linux/memcontrol.h>
 #include <linux/once.h>
@@ -67,6 +68,8 @@ struct fpr_chunk {
 	/* Given, and mapped by an address space that does not confirm them. */
 	unsigned long refused[FPR_CHUNK_LONGS + 2];
 };
+
+DEFINE_STATIC_KEY_FALSE(kvm_fpr_used);
 
 /* One counter for all VMs, so that no number is ever used twice. */
 static atomic64_t fpr_nr_epochs = ATOMIC64_INIT(0);
@@ -313,6 +316,25 @@ static int fpr_alloc_all_touched(struct kvm *kvm, struct kvm_fpr_touched **list)
 }
 
 /*
+ * From the return of this on, and until @kvm is destroyed, whoever marks a page dirty
+ * looks for T: every CPU has seen the key change.  What turns it on comes before T is
+ * published, and so before the wait of ARM for those who have not looked.
+ *
+ * Changing a key takes cpus_read_lock(), which is taken outside kvm_lock, and so
+ * outside slots_lock.
+ */
+static void fpr_use(struct kvm *kvm)
+{
+	if (atomic_read(&kvm->fpr.used))
+		return;
+
+	static_branch_inc(&kvm_fpr_used);
+	/* Another call may have been faster; each VM counts once. */
+	if (atomic_xchg(&kvm->fpr.used, 1))
+		static_branch_dec(&kvm_fpr_used);
+}
+
+/*
  * From here on whoever marks a page dirty marks T as well.  Those who looked just
  * before, and found no T, are in a read section of kvm->srcu that ARM waits for,
  * and are no different from those who marked T just before it was zeroed.
@@ -402,13 +424,15 @@ static int fpr_drain(struct kvm *kvm)
 }
 
 /**
- * kvm_fpr_destroy_vm - end a drain that nobody waits for any more
- * @kvm: the VM, before its srcu_struct goes away
+ * kvm_fpr_destroy_vm - end a drain that nobody waits for, and the use of the filter
+ * @kvm: the VM, which has no vCPUs any more, before its srcu_struct goes away
  */
 void kvm_fpr_destroy_vm(struct kvm *kvm)
 {
 	if (kvm->fpr.drain.work.func)
 		cancel_work_sync(&kvm->fpr.drain.work);
+	if (atomic_read(&kvm->fpr.used))
+		static_branch_dec(&kvm_fpr_used);
 }
 
 /*
@@ -507,7 +531,8 @@ static void fpr_protect(struct kvm *kvm)
  * - The drain comes between zeroing T and protecting.  A fault handler may
  *   have set a page's bit in T just before it was zeroed, and make the page
  *   writable only after the walk has passed it: D set, T clear, and the next
- *   write would leave no trace in T.  Or it looked for T before there was one.
+ *   write would leave no trace in T.  Or it looked for T before there was one, or
+ *   did not look because no VM was armed.
  *   Handlers run in a read section of kvm->srcu, and one that begins later sets
  *   the bit in T again.  What a CPU has in a log of its own (page modification
  *   logging) is also marked within kvm->srcu, and must be: a mark in D alone,
@@ -1022,6 +1047,9 @@ static int fpr_ioctl_arm(struct kvm *kvm, struct kvm_fpr_arm __user *argp)
 	if (fault_in_writeable((char __user *)argp, sizeof(arm)))
 		return -EFAULT;
 
+	/* With an epoch to go on with, the VM has been armed. */
+	if (!arm.epoch)
+		fpr_use(kvm);
 	if (arm.flags & KVM_FPR_ARM_CANDIDATES)
 		r = fpr_arm_candidates(kvm, &arm);
 	else

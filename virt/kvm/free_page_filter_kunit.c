@@ -542,10 +542,8 @@ static int fpr_kunit_write(void *data)
 		}
 		round++;
 		/* What mark_page_dirty_in_slot() does. */
-		for (rest = w->pages; rest; rest &= rest - 1) {
-			kvm_fpr_touch(w->slot, __ffs(rest));
-			set_bit_le(__ffs(rest), w->slot->dirty_bitmap);
-		}
+		for (rest = w->pages; rest; rest &= rest - 1)
+			kvm_fpr_mark_dirty(w->slot, __ffs(rest));
 		/* Pairs with the acquire in fpr_kunit_race_once(). */
 		smp_store_release(&w->done, round);
 	}
@@ -766,6 +764,22 @@ static void fpr_kunit_takes_part(struct kunit *test)
 	mutex_unlock(&k->kvm->slots_lock);
 }
 
+/* A VM counts once among those for which T is looked for, and no longer than it lives. */
+static void fpr_kunit_use(struct kunit *test)
+{
+	struct fpr_kunit *k = test->priv;
+	int count = static_key_count(&kvm_fpr_used.key);
+
+	KUNIT_EXPECT_GT(test, count, 0);
+	fpr_use(k->kvm);
+	KUNIT_EXPECT_EQ(test, static_key_count(&kvm_fpr_used.key), count);
+	kvm_fpr_destroy_vm(k->kvm);
+	KUNIT_EXPECT_EQ(test, static_key_count(&kvm_fpr_used.key), count - 1);
+	atomic_set(&k->kvm->fpr.used, 0);
+	fpr_use(k->kvm);
+	KUNIT_EXPECT_EQ(test, static_key_count(&kvm_fpr_used.key), count);
+}
+
 /* T follows a memslot while it logs, and no further. */
 static void fpr_kunit_prepare(struct kunit *test)
 {
@@ -826,8 +840,17 @@ static int fpr_kunit_init(struct kunit *test)
 		rcu_assign_pointer(k->kvm->memslots[as_id],
 				   &k->kvm->__memslots[as_id][0]);
 	prandom_seed_state(&k->rnd, FPR_KUNIT_SEED);
+	fpr_use(k->kvm);
 	test->priv = k;
 	return 0;
+}
+
+static void fpr_kunit_exit(struct kunit *test)
+{
+	struct fpr_kunit *k = test->priv;
+
+	if (k)
+		kvm_fpr_destroy_vm(k->kvm);
 }
 
 static struct kunit_case fpr_kunit_cases[] = {
@@ -845,6 +868,7 @@ static struct kunit_case fpr_kunit_cases[] = {
 	KUNIT_CASE(fpr_kunit_restart),
 	KUNIT_CASE(fpr_kunit_epochs),
 	KUNIT_CASE(fpr_kunit_takes_part),
+	KUNIT_CASE(fpr_kunit_use),
 	KUNIT_CASE(fpr_kunit_prepare),
 #ifdef CONFIG_X86
 	KUNIT_CASE(fpr_kunit_encrypted),
@@ -855,6 +879,7 @@ static struct kunit_case fpr_kunit_cases[] = {
 static struct kunit_suite fpr_kunit_suite = {
 	.name = "kvm_fpr",
 	.init = fpr_kunit_init,
+	.exit = fpr_kunit_exit,
 	.test_cases = fpr_kunit_cases,
 };
 
