@@ -105,6 +105,9 @@ int kvm_fpr_enable_cap(struct kvm *kvm, const struct kvm_enable_cap *cap);
  */
 void kvm_fpr_protect_dirty(struct kvm *kvm, struct kvm_memory_slot *slot);
 
+/* Between steps of what protects pages with mmu_lock held for writing. */
+void kvm_fpr_yield(struct kvm *kvm);
+
 /*
  * Whether the dirty log of @kvm says all that there is to know of its memory.  Each
  * architecture that selects KVM_FREE_PAGE_FILTER says so itself.

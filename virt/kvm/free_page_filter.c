@@ -189,12 +189,14 @@ static void fpr_fill_touched(struct kvm_memory_slot *slot, unsigned long word)
 	}
 }
 
-/*
- * Let others have mmu_lock, which is held for writing, if they want it.  The TLBs
- * are flushed before: others rely on what an SPTE says once the lock is free, and
- * that of a huge page may have lost more than its dirty status.
+/**
+ * kvm_fpr_yield - let others have mmu_lock if they want it
+ * @kvm: the VM, whose mmu_lock is held for writing
+ *
+ * The TLBs are flushed before: others rely on what an SPTE says once the lock is free,
+ * and that of a huge page may have lost more than its dirty status.
  */
-static void fpr_yield(struct kvm *kvm)
+void kvm_fpr_yield(struct kvm *kvm)
 {
 #ifdef KVM_HAVE_MMU_RWLOCK
 	if (!need_resched() && !rwlock_needbreak(&kvm->mmu_lock))
@@ -237,7 +239,7 @@ void kvm_fpr_protect_dirty(struct kvm *kvm, struct kvm_memory_slot *slot)
 			kvm_arch_mmu_enable_log_dirty_pt_masked(kvm, slot,
 								i * BITS_PER_LONG,
 								mask);
-		fpr_yield(kvm);
+		kvm_fpr_yield(kvm);
 	}
 	KVM_MMU_UNLOCK(kvm);
 }
