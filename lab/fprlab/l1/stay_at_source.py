@@ -7,22 +7,26 @@ import time
 from pathlib import Path
 from typing import Any, Callable
 
+from ..common.errors import LabError
 from .guest_qemu import GuestQemu, QemuSettings
 from .filter_check import check_filter
 from .migration import start_guests
-from .migration_control import start_migration, uri_of, wait_completed, wait_loaded
+from .migration_control import ENDS, start_migration, uri_of, wait_completed, wait_loaded
 from .migration_run import Run
 from .stage import Stage, time_limit
 from .verification import check_consoles, check_guest, check_twice, resume_and_check
 
 
 def cancel(source: GuestQemu) -> dict[str, Any]:
-    """Cancel a migration that goes on; returns what query-migrate said before that."""
+    """Cancel a migration that goes on; returns what query-migrate said before that. With a return path QEMU may say
+    that it has failed: migrate_cancel ends the connection before it sets the state."""
     while (info := source.qmp.execute("query-migrate")).get("status") != "active":
         time.sleep(0.01)
     source.qmp.execute("migrate_cancel")
-    while source.qmp.execute("query-migrate")["status"] != "cancelled":
+    while (end := source.qmp.execute("query-migrate")["status"]) not in ENDS:
         time.sleep(0.05)
+    if end == "completed":
+        raise LabError("the migration completed before it was cancelled")
     return info
 
 
