@@ -86,7 +86,7 @@ fuzz-decoders: packages ## Fuzz what decodes reports, in fprctl and in QEMU
 
 .PHONY: check-kunit
 check-kunit: machine packages ## Run KUnit and selftests under KASAN, with coverage
-	lab/run --kernel kasan --append kunit.enable=1 --timeout 3600 -- \
+	lab/run --kernel kasan --append kunit.enable=1 --append kunit.autorun=1 --timeout 3600 -- \
 		lab/tests/l1/kunit_test $$(scripts/build-modules kasan) $$(scripts/build-selftests) --all
 
 # For "make stress" and "make check-kcsan"; SEED also for "make soak" and "make fuzz".
