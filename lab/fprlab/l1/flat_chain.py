@@ -164,6 +164,7 @@ class FlatChain(Machines):
         self.punched_pages: list[int] = []
         self.differing_pages: list[int] = []
         self.verified_pages: list[int] = []
+        self.used_again_pages: list[int] = []  # that the guest had reported free, and that the diff taken next has
         self.verified_prefixes = 0  # guests that were restored from a prefix, and had to verify their memory
         self._reported = 0  # bit n: the last report named page n
         self._may_differ = [0]  # of each layer, bit n: the chain up to it need not have page n
@@ -218,8 +219,10 @@ class FlatChain(Machines):
 
     def _find_what_may_differ(self, recorder: Recorder) -> None:
         """What was filtered or is disposable, and was in no diff since."""
-        may_differ = self._may_differ[-1]
+        may_differ, data = self._may_differ[-1], data_pages(memory_file(self.files[-1]))
         self._reported = recorder.last
+        if self._plan.way != "plain":
+            self.used_again_pages.append((self._reported & data).bit_count())
         if self._plan.way == "exec":
             confirmed = wire.decode(self._confirmed(len(self.files) - 1).read_bytes()).free
             if confirmed & ~recorder.last:
@@ -227,7 +230,7 @@ class FlatChain(Machines):
             may_differ |= confirmed
         elif self._plan.way == "apart":
             may_differ |= recorder.last
-        self._may_differ.append(may_differ & ~data_pages(memory_file(self.files[-1])))
+        self._may_differ.append(may_differ & ~data)
 
     def _punch(self) -> None:
         """Punch all layers before the last one, with the pages of the last round."""
@@ -307,9 +310,10 @@ def result_of(plan: ChainPlan, chain: FlatChain, **more: Any) -> dict[str, Any]:
     """The result of a chain, for lab/snapshot."""
     return {"workload": plan.workload, "repeat": plan.repeat, "way": plan.way, "guest_mib": plan.guest_mib,
             "verified": True, "allocated_bytes": allocated(chain.files), "punched_bytes": allocated(chain.punched),
-            "filtered_pages": chain.filtered_pages, "punched_pages": chain.punched_pages,
-            "differing_pages": chain.differing_pages, "verified_pages": chain.verified_pages,
-            "verified_prefixes": chain.verified_prefixes, **dataclasses.asdict(chain.times), **more}
+            "filtered_pages": chain.filtered_pages, "used_again_pages": chain.used_again_pages,
+            "punched_pages": chain.punched_pages, "differing_pages": chain.differing_pages,
+            "verified_pages": chain.verified_pages, "verified_prefixes": chain.verified_prefixes,
+            **dataclasses.asdict(chain.times), **more}
 
 
 def end_chain(plan: ChainPlan, chain: FlatChain, live: int) -> dict[str, Any]:
