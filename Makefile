@@ -111,7 +111,7 @@ MINUTES ?= 10
 
 .PHONY: soak
 soak: machine packages ## Migrate back and forth with random features and failures
-	lab/soak $(MINUTES) $(SEED)
+	lab/soak --large $(MINUTES) $(SEED)
 
 # On the kernel with KASAN and lockdep, which scripts/build-debug-kernel builds.
 .PHONY: fuzz

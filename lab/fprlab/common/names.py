@@ -26,3 +26,6 @@ FILTER_MODES = ("filter-hint", *REPORT_MODES)
 # Of a soak: how large its guests are, and how many seconds a migration may make no progress.
 SOAK_GUEST_MIB = (256, 384, 512, 768, 1024)
 SOAK_TIMEOUT = 600
+# A guest with memory below and above the hole that ends at 4 GiB, and what its host takes for two of them.
+LARGE_GUEST_MIB = 5120
+LARGE_HOST_MIB = 2 * LARGE_GUEST_MIB + 2560

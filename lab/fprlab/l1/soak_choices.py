@@ -5,7 +5,7 @@ import dataclasses
 import random
 from typing import Any, Optional, Sequence
 
-from ..common.names import SOAK_GUEST_MIB, SOAK_TIMEOUT, WORKLOADS
+from ..common.names import LARGE_GUEST_MIB, SOAK_GUEST_MIB, SOAK_TIMEOUT, WORKLOADS
 from .failures import FAILURES, Failure
 from .features.basic import BASIC_FEATURES, combinable
 from .features.feature import Feature, found_nothing, nothing
@@ -26,6 +26,8 @@ FILLING_MIN_MIB = 384        # less has no room for that and the guest's kernel
 HOPS = (3, 5, 7)  # migrations of a guest: odd, so that the last one is without a failure
 BANDWIDTHS_MIB = (0, 256, 64, 32)
 SLOW_BANDWIDTHS_MIB = (48, 32, 24)  # for a migration that is to fail
+LARGE = 0.05  # the part of all guests that are so, where the host has room for them
+TRANSPORTS = ("unix", "tcp", "tcp", "file")
 POSTCOPY = 0.85            # the part of the migrations that can in which postcopy is allowed
 FAILING = 0.8              # the part of every second migration that is to fail
 
@@ -75,14 +77,24 @@ def choose_postcopy(choose: random.Random, others: tuple[Feature, ...], fails: b
     return others
 
 
-def choose_guest(seed: int, number: int) -> SoakGuest:
-    """The guest of that number."""
+def choose_guest(seed: int, number: int, large: bool = False) -> SoakGuest:
+    """The guest of that number. Where there may be large ones all others are the same as without them."""
     choose = chooser(seed, number)
     mode = choose.choices(list(MODES), list(MODES.values()))[0]
     workload = choose.choice(WORKLOADS)
     sizes = [mib for mib in SOAK_GUEST_MIB if workload not in FILLING or mib >= FILLING_MIN_MIB]
     shape = (choose.choice(SHAPES),) if choose.random() < SPECIAL else ()
-    return SoakGuest(number, workload, mode, choose.choice(sizes), choose.choice(HOPS), shape)
+    guest = SoakGuest(number, workload, mode, choose.choice(sizes), choose.choice(HOPS), shape)
+    if large and choose.random() < LARGE:
+        # A host with room for two of them has none for huge pages that are set aside, nor for DIMMs.
+        shape = tuple(feature for feature in shape if feature.name in MACHINE_FEATURES)
+        return dataclasses.replace(guest, mib=LARGE_GUEST_MIB, hops=min(HOPS), features=shape)
+    return guest
+
+
+def transports_for(guest: SoakGuest, transports: Sequence[str]) -> list[str]:
+    """Those of them that can take the guest: the file of a large one would be a third of these in the host's memory."""
+    return [transport for transport in transports if transport != "file" or guest.mib < LARGE_GUEST_MIB]
 
 
 def choose_leg(seed: int, guest: SoakGuest, hop: int) -> Leg:
@@ -91,8 +103,8 @@ def choose_leg(seed: int, guest: SoakGuest, hop: int) -> Leg:
     choose = chooser(seed, guest.number, hop)
     failure: Optional[Failure] = None
     if hop % 2 == 0 and choose.random() < FAILING:
-        failure = choose.choice(list(FAILURES.values()))
-    transport = choose.choice(failure.transports if failure else ("unix", "tcp", "tcp", "file"))
+        failure = choose.choice([failure for failure in FAILURES.values() if transports_for(guest, failure.transports)])
+    transport = choose.choice(transports_for(guest, failure.transports if failure else TRANSPORTS))
     features = choose_features(choose, transport == "file")
     if transport != "file":
         features = choose_postcopy(choose, features, bool(failure))
