@@ -54,13 +54,15 @@ use_suite()
 	export APT_CONFIG=$apt_dir/apt.conf
 }
 
-# update_suite: fetch its package lists.
+# update_suite: fetch its package lists. A mirror need not have each suite, so where that fails it ends with the
+# status of what is not to be had.
 update_suite()
 {
 	log "fetching the package lists of $suite"
 	# By itself apt takes what it cannot fetch for a mere warning.
-	run_apt apt-get -o APT::Update::Error-Mode=any update ||
-		die "cannot fetch the package lists of $suite: is there a network?"
+	run_apt apt-get -o APT::Update::Error-Mode=any update && return
+	log "no package lists of $suite: is there a network, and does the mirror have that suite?"
+	exit "${status_none:?}"
 }
 
 # newest PACKAGE...: print "NAME VERSION" of each, as the suite's lists have them; it ends at one that they have not.
