@@ -72,10 +72,13 @@ struct extent *pages_extents(const struct pages *pages, size_t *nr)
 			continue;
 		}
 		if (*nr == room) {
-			room = room ? 2 * room : 64;
-			extents = realloc(extents, room * sizeof(*extents));
-			if (!extents)
+			size_t more_room = room ? 2 * room : 64;
+			struct extent *more = realloc(extents, more_room * sizeof(*extents));
+
+			if (!more)
 				err(1, "memory");
+			extents = more;
+			room = more_room;
 		}
 		extents[(*nr)++] = (struct extent) { .first = page, .nr = 1 };
 	}

@@ -195,6 +195,8 @@ static void receive(struct serial_line *line)
 
 	if (line->uart.nr_in)
 		return;
+	/* The descriptor is one that does not block. */
+	/* NOLINTNEXTLINE(clang-analyzer-unix.BlockInCriticalSection) */
 	n = read(line->fd, data, sizeof(data));
 	if (n > 0)
 		uart_receive(&line->uart, data, (size_t)n);

@@ -49,13 +49,14 @@ int kvm_debugfs_open(pid_t pid, const struct proc_vms *vm)
 {
 	DIR *dir = opendir(KVM_DEBUGFS);
 	struct dirent *entry;
-	int fd = -1;
+	int top, fd = -1;
 
 	if (!dir)
 		return -1;
-	while (fd < 0 && (entry = readdir(dir))) {
+	top = dirfd(dir);
+	while (top >= 0 && fd < 0 && (entry = readdir(dir))) {
 		if (is_vm(entry->d_name, pid, vm))
-			fd = openat(dirfd(dir), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+			fd = openat(top, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	}
 	closedir(dir);
 	if (fd < 0)
