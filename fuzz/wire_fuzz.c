@@ -92,7 +92,7 @@ static void check_nothing_found(const struct wire_decoder *decoder, enum wire_st
 		MUST(len >= WIRE_RESPONSE_LEN);
 		break;
 	default:
-		MUST(!"a status that belongs behind a header");
+		MUST(false); /* a status that belongs behind a header */
 	}
 	MUST(decoder->skipped <= decoder->expect.max_skip);
 }
