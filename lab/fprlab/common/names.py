@@ -23,6 +23,9 @@ CHAIN_DIFFS = 8
 REPORT_MODES = ("filter-report", CONTROL_MODE)
 FILTER_MODES = ("filter-hint", *REPORT_MODES)
 
+# What the QEMU that is the lab's host (L1) takes besides its memory.
+QEMU_MIB = 1024
+
 # Of a soak: how large its guests are, and how many seconds a migration may make no progress.
 SOAK_GUEST_MIB = (256, 384, 512, 768, 1024)
 SOAK_TIMEOUT = 600
